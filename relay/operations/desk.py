@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from uuid_utils import uuid7
 
 from relay.errors import RoutesInvalid, RoutesMissing
 from relay.model import Json, Source
 from relay.operations.asker import Asker, Role
+from relay.operations.documents.acts import ActDocument
 from relay.operations.masking import mask
 from relay.routes.config import Config
 from relay.signals import Reloaded
@@ -27,6 +28,21 @@ Receive: TypeAlias = Callable[[Source, bytes], Awaitable[str]]
 """Take a body as if it had been posted to a source; return the id of the webhook. ConflictError if it is not stored."""
 
 
+class ActsHere(Protocol):
+    """The acts that were begun by the process that is asked."""
+
+    def known(self, id_: str) -> ActDocument | None:
+        """How far one is; None if this process has not begun it, or no longer remembers."""
+        ...
+
+    async def stop(self, id_: str) -> bool:
+        """Have one that is `known` end where it is, and wait for that; False if it was stopped before.
+
+        ConflictError for one that has ended or must not be stopped.
+        """
+        ...
+
+
 class Desk:
     """What an operation works with, for one asker: the store, the routes in force, who acts, and the id of the act.
 
@@ -34,7 +50,8 @@ class Desk:
     an act that is repeated with one id is done once, as the store's verbs promise. `names`: the folder with the
     catalogs of accounts. `reload` loads the files of a relay again, where one runs. `archive`: the folder that a purge
     writes to, in place of that of the routes. `env`: the variables that the text of a routes file may use; None for
-    texts that come from elsewhere, which are sealed (see `routes.config.parse`).
+    texts that come from elsewhere, which are sealed (see `routes.config.parse`). `acts`: those of a relay, where one is
+    asked.
     """
 
     def __init__(
@@ -49,6 +66,7 @@ class Desk:
         receive: Receive | None = None,
         archive: Path | None = None,
         env: Mapping[str, str] | None = None,
+        acts: ActsHere | None = None,
     ) -> None:
         self.store = store
         self.asker = asker
@@ -59,6 +77,7 @@ class Desk:
         self.receive = receive
         self.archive = archive
         self.env = env
+        self.acts = acts
 
     async def ask(self, operation: "Operation[P, D]", parameters: P) -> D:
         """Run an operation; NotAllowed if the asker's role does not include its role."""

@@ -17,6 +17,7 @@ from relay.operations.notify_test import NOTIFY_TEST
 from relay.operations.overview import OVERVIEW
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
+from relay.operations.progress import ACT, ACTS, STOP_ACT
 from relay.operations.purges import PURGE
 from relay.operations.refused import REFUSED
 from relay.operations.reloads import RELOAD, ROUTES
@@ -32,8 +33,10 @@ from relay.operations.webhooks import EVENT, EVENTS, UNPARSED, WEBHOOK
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
     # questions
+    ACT,
     ACTIVITY,
     ACT_DELIVERIES,
+    ACTS,
     ATTEMPTS,
     AUDIT,
     CHECK,
@@ -75,4 +78,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     REPLAYS,
     RESUME,
     SAMPLE,
+    STOP_ACT,
 )

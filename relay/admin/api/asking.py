@@ -8,13 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from relay.admin.api.acts import Acts, act_id_of, digest_of, key_id_of
+from relay.admin.api.acts import Acts, Wanted, act_id_of, digest_of, key_id_of
 from relay.errors import StoreBusy
 from relay.operations import lookup
 from relay.operations.asker import Asker, Role
 from relay.operations.desk import Desk, Operation, Receive
-from relay.operations.documents.acts import ActDocument
-from relay.operations.masking import mask
 from relay.operations.reading import parameters
 from relay.operations.reloads import load
 from relay.routes.config import Config
@@ -28,7 +26,9 @@ MAX_AT_ONCE = 8
 """So many are asked of the store at a time: intake shares its processor with them."""
 MAX_LONG = 2
 """So many acts that take long are under way beside them; others wait."""
-MAX_LONG_WAITING = 16
+MAX_DRY_RUNS = 2
+"""So many of their dry runs, which count all that they would do, beside both."""
+MAX_WAITING = 16
 MAX_WAIT = 5.0  # seconds for one of those places
 
 
@@ -58,8 +58,8 @@ class Asking:
         self._receive = receive
         self._acts = Acts(store)
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
-        self._long_places = asyncio.Semaphore(MAX_LONG)
-        self._long = 0  # under way, or waiting
+        self._long = _Queue(MAX_LONG, "acts that take long")
+        self._dry_runs = _Queue(MAX_DRY_RUNS, "dry runs")
 
     def now(self) -> datetime:
         """The present time of the store, aware UTC."""
@@ -67,7 +67,7 @@ class Asking:
 
     async def ask(self, asker: Asker, operation: Operation[P, D], asked: P) -> D:
         """Ask a question; StoreBusy if no place is free for `MAX_WAIT`."""
-        desk = Desk(self._store, asker, config=self._config, names=self._names)
+        desk = Desk(self._store, asker, config=self._config, names=self._names, acts=self._acts)
         return await self._in_turn(partial(desk.ask, operation, asked))
 
     async def act(
@@ -76,26 +76,29 @@ class Asking:
         """Do what was `given` in JSON, once for each key; its document is None if it is under way after a second."""
         asked = parameters(operation.parameters, given, now=self.now(), strict=True)
         key_id, digest = key_id_of(asker.name, key), digest_of(operation.name, given)
-        id_ = act_id_of(key_id, digest)
+        wanted = Wanted(
+            id=act_id_of(key_id, digest),
+            key_id=key_id,
+            digest=digest,
+            operation=operation,
+            who=asker.name,
+            dry_run=getattr(asked, "dry_run", False),
+        )
         desk = Desk(
             self._store,
             asker,
             config=self._config,
-            act_id=id_,
+            act_id=wanted.id,
             names=self._names,
             reload=self._reload,
             receive=self._receive,
+            acts=self._acts,
         )
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
-        long = operation.long and not getattr(asked, "dry_run", False)
-        run = partial(self._after_others if long else self._in_turn, partial(desk.ask, operation, asked))
-        done = await self._acts.done(id_, key_id, operation, digest, run)
-        return Acted(id=id_, document=done)
-
-    async def progress(self, asker: Asker, act: str) -> ActDocument:
-        """How far an act is; NotFoundError for an id that no relay on this store knows."""
-        document = await self._acts.document(act)
-        return document if asker.payloads else mask(document)
+        long = self._dry_runs if wanted.dry_run else self._long
+        in_turn = long.after_others if operation.long else self._in_turn
+        run = partial(in_turn, partial(desk.ask, operation, asked))
+        return Acted(id=wanted.id, document=await self._acts.done(wanted, run))
 
     async def body(self, asker: Asker, webhook: str) -> bytes:
         """The body of a webhook as it came; NotAllowed for an asker without payloads."""
@@ -103,15 +106,6 @@ class Asking:
         asker.demand_payloads("the body of a webhook")
         found = await self._in_turn(partial(lookup.show, self._store, webhook))
         return found.record.webhook.body
-
-    async def stop(self, asker: Asker, act: str) -> ActDocument:
-        """Have an act that takes long end where it is, and write that to the audit; what was done stays."""
-        asker.demand(Role.OPERATOR)
-        if await self._acts.stop(act):
-            document = await self._acts.document(act)
-            desk = Desk(self._store, asker, config=self._config)
-            await self._store.record_audit(desk.act("stop", {"act": act, "operation": document.operation}), 1)
-        return await self.progress(asker, act)
 
     async def reload(self, asker: Asker, reload: Callable[[], Awaitable[Reloaded]]) -> Reloaded:
         """Load the files again as the operation does, with an entry of the audit; return all that came of it."""
@@ -123,16 +117,6 @@ class Asking:
         """Cancel the acts that are under way."""
         await self._acts.close()
 
-    async def _after_others(self, run: Callable[[], Awaitable[D]]) -> D:
-        if self._long >= MAX_LONG + MAX_LONG_WAITING:
-            raise StoreBusy(f"{self._long} acts that take long are under way or wait: ask again")
-        self._long += 1
-        try:
-            async with self._long_places:
-                return await run()
-        finally:
-            self._long -= 1
-
     async def _in_turn(self, run: Callable[[], Awaitable[D]]) -> D:
         try:
             async with asyncio.timeout(MAX_WAIT):
@@ -143,3 +127,24 @@ class Asking:
             return await run()
         finally:
             self._places.release()
+
+
+class _Queue:
+    """So many at once; others wait, and no more than `MAX_WAITING` of them."""
+
+    def __init__(self, at_once: int, of: str) -> None:
+        self._places = asyncio.Semaphore(at_once)
+        self._most = at_once + MAX_WAITING
+        self._of = of
+        self._here = 0  # under way, or waiting
+
+    async def after_others(self, run: Callable[[], Awaitable[D]]) -> D:
+        """Run it in its turn; StoreBusy if too many wait."""
+        if self._here >= self._most:
+            raise StoreBusy(f"{self._here} {self._of} are under way or wait: ask again")
+        self._here += 1
+        try:
+            async with self._places:
+                return await run()
+        finally:
+            self._here -= 1

@@ -13,7 +13,7 @@ from relay.admin.api.tail import EVENTS, NDJSON, TAIL, Tail
 from relay.operations import ages
 from relay.operations.asker import Role
 from relay.operations.desk import Operation
-from relay.operations.documents.acts import AcceptedDocument, ActDocument
+from relay.operations.documents.acts import AcceptedDocument
 
 REFERENCE = "#/components/schemas/{name}"
 Schema = dict[str, Any]
@@ -25,9 +25,6 @@ def openapi(operations: Sequence[Operation[Any, Any]]) -> Schema:
     paths: dict[str, Schema] = {}
     for each in operations:
         paths.setdefault(each.path, {})[each.method.lower()] = described.operation(each)
-    paths["/acts/{act}"] = {"get": described.question("act", "How far an act is that answered 202.", ActDocument)}
-    paths["/acts/{act}"]["get"]["parameters"] = [_path_parameter("act", {"type": "string"})]
-    paths["/acts/{act}"]["delete"] = described.stop()
     paths[BODY.path] = {"get": _webhook_body()}
     paths[TAIL.path] = {"get": described.tail()}
     paths["/openapi.json"] = {"get": _self()}
@@ -57,7 +54,7 @@ class _Schemas:
 
     def __init__(self, operations: Sequence[Operation[Any, Any]]) -> None:
         kinds = [kind for each in operations for kind in (each.parameters, each.document)]
-        self._kinds = [*dict.fromkeys([*kinds, Problem, ActDocument, AcceptedDocument, Tail])]
+        self._kinds = [*dict.fromkeys([*kinds, Problem, AcceptedDocument, Tail])]
         references, components = msgspec.json.schema_components(self._kinds, ref_template=REFERENCE)
         self._references = dict(zip(self._kinds, references, strict=True))
         parameters = {self._name(each.parameters) for each in operations} | {self._name(Tail)}
@@ -106,12 +103,6 @@ class _Schemas:
                 "description": "Not done yet: it goes on.",
                 "headers": {"Location": {"schema": {"type": "string"}}},
             }
-        return described
-
-    def stop(self) -> Schema:
-        """The end of an act in its midst."""
-        described = self.question("stop_act", "Stop an act that takes long; what was done stays.", ActDocument)
-        described |= {"x-role": Role.OPERATOR.value, "parameters": [_path_parameter("act", {"type": "string"})]}
         return described
 
     def tail(self) -> Schema:

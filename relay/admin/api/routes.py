@@ -37,8 +37,6 @@ class Api:
         document = encode(openapi(OPERATIONS))
         return [
             *(web.route(each.method, PREFIX + each.path, self._handler(each)) for each in OPERATIONS),
-            web.get(f"{PREFIX}/acts/{{act}}", self._act),
-            web.delete(f"{PREFIX}/acts/{{act}}", self._stop),
             web.get(PREFIX + BODY.path, self._body),
             web.get(PREFIX + TAIL.path, ApiTail(stream).get),
             web.get(f"{PREFIX}/openapi.json", partial(_answer_bytes, document)),
@@ -66,12 +64,6 @@ class Api:
             return _answer(acted.document)
         location: dict[str, str] = {hdrs.LOCATION: f"{PREFIX}/acts/{acted.id}"}
         return _answer(AcceptedDocument(act=acted.id), status=202, headers=location)
-
-    async def _act(self, request: web.Request) -> web.Response:
-        return _answer(await self.asking.progress(request[ASKER], request.match_info["act"]))
-
-    async def _stop(self, request: web.Request) -> web.Response:
-        return _answer(await self.asking.stop(request[ASKER], request.match_info["act"]))
 
     async def _body(self, request: web.Request) -> web.Response:
         """The bytes as they came; never as HTML, whatever the webhook said that they are."""

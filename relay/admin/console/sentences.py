@@ -69,6 +69,7 @@ SENTENCES = (
     N_("{name} is a viewer: this needs the role operator"),
     N_("{n} questions and acts are under way: ask again"),
     N_("{n} acts that take long are under way or wait: ask again"),
+    N_("{n} dry runs are under way or wait: ask again"),
     N_("{n} are found now, and {m} were counted before: nothing was done, count again"),
     N_("there is no connection to PostgreSQL"),
     N_("no relay runs here that could load its files again"),
@@ -86,6 +87,7 @@ SENTENCES = (
     N_("{name} does not heal: write `heal: report` in its source"),
     N_("this Idempotency-Key was used for another act, {name}: take a new one"),
     N_("this act is done"),
+    N_("this act is running at the relay {name}: stop it there, {detail}"),
     N_("no such source, or a wrong token"),
     # what healing waits for
     N_("a webhook in the account's list that comes to this source: relay connect {name}"),

@@ -9,10 +9,11 @@ from aiohttp import web
 from relay.admin.auth import ASKER
 from relay.admin.console.flash import Flash
 from relay.admin.console.forms import see_other
-from relay.admin.console.page import ASKING
+from relay.admin.console.page import ASKING, ask
 from relay.errors import NotFoundError, RelayError
 from relay.operations.desk import Operation
 from relay.operations.documents.acts import ActDocument
+from relay.operations.progress import ACT, OneAct
 
 Query = Mapping[str, str | list[str]]
 TRIAL = "trial"
@@ -40,7 +41,7 @@ async def found(request: web.Request) -> ActDocument | None:
     if (id_ := request.query.get(TRIAL)) is None:
         return None
     try:
-        return await request.app[ASKING].progress(request[ASKER], id_)
+        return await ask(request, ACT, OneAct(act=id_))
     except NotFoundError:
         return None
 

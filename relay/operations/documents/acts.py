@@ -51,10 +51,10 @@ def audit_document(entry: AuditEntry) -> AuditDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActDocument:
-    """An act of the API that answered 202. `count`: how many things it has concerned so far.
+    """An act that takes long. `count`: how many things it has concerned so far; `asked`: what the audit has of it.
 
-    `document`: what it answers once it is `done`; `problem`: why it `failed`. Of an act of another relay on the same
-    store, `relay`, there is neither, and once it is done only what the audit has.
+    `document`: what it answers once it is `done`, which only its relay knows, and not for ever; `problem`: why it
+    `failed`. `relay`: the other one on the same store where it is under way. `dry_run`: it only counts.
     """
 
     act: str
@@ -66,6 +66,9 @@ class ActDocument:
     document: Annotated[AnyJson, PERSONAL] = None
     problem: Annotated[AnyJson, PERSONAL] = None
     relay: str = ""
+    who: str = ""
+    asked: str = ""
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,6 +112,7 @@ class Slow:
     """How it ends."""
 
     fail: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +309,33 @@ async def test_long_acts_leave_the_places_of_questions_free_and_wait_for_each_ot
     gate.open.set()
     assert {(await ended(client, each))["state"] for each in accepted} == {"done"}
     assert gate.begun == 10
+
+
+async def test_dry_runs_take_neither_the_places_of_questions_nor_those_of_acts(
+    gate: Gate, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.admin.api.asking.MAX_WAIT", 0.0)
+    trials = [(await send(client, "POST", "/slow", {"dry_run": True}))[1]["act"] for _ in range(10)]
+    assert gate.begun == 2
+    assert (await get(client, "/deliveries"))[0] == 200
+    await send(client, "POST", "/slow", {})
+    assert gate.begun == 3
+    gate.open.set()
+    assert {(await ended(client, each))["state"] for each in trials} == {"done"}
+
+
+async def test_acts_are_listed_and_dry_runs_only_while_they_go_on(gate: Gate, client: Client) -> None:
+    _, trial = await send(client, "POST", "/slow", {"dry_run": True})
+    _, act = await send(client, "POST", "/slow", {})
+    _, found = await get(client, "/acts?state=running", headers=VIEWER)
+    assert {each["act"]: each["dry_run"] for each in found["data"]} == {trial["act"]: True, act["act"]: False}
+    gate.open.set()
+    for each in (trial, act):
+        await ended(client, each["act"])
+    _, found = await get(client, "/acts")
+    assert [(each["act"], each["state"], each["who"]) for each in found["data"]] == [
+        (act["act"], "done", "RELAY_ADMIN_TOKEN")
+    ]
 
 
 # ---- acts of other relays on the same store

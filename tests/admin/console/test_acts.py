@@ -113,3 +113,16 @@ async def test_a_viewer_stops_nothing(gate: Gate, guarded: Client) -> None:
 
 async def test_a_viewer_may_read_them(guarded: Client) -> None:
     await see(guarded, "/acts", headers=VIEWER)
+
+
+async def test_what_goes_on_or_failed_stands_above_the_first_page(gate: Gate, browser: Client) -> None:
+    running = (await (await browser.post("/api/v1/slow", json={})).json())["act"]
+    failed = (await (await browser.post("/api/v1/slow", json={"fail": True})).json())["act"]
+    seen = await see(browser, "/acts")
+    assert "Under way, or not done" in seen.text and {f"/acts/{running}", f"/acts/{failed}"} <= {*seen.links}
+    gate.open.set()
+    while "under way" in (await see(browser, f"/acts/{running}")).text:
+        pass
+    seen = await see(browser, "/acts")
+    assert "✗ failed" in seen.text
+    assert "Under way" not in (await see(browser, "/acts?who=olga")).text

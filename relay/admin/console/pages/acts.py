@@ -7,18 +7,19 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from relay.admin.auth import ASKER
 from relay.admin.console import forms
-from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
-from relay.admin.console.page import ASKING, Page, ask, asked, fragment, given, render
+from relay.admin.console.page import Page, ask, asked, fragment, given, render
 from relay.admin.console.streams import renew
-from relay.errors import NotFoundError, RelayError
+from relay.errors import NotFoundError
 from relay.operations.act_deliveries import ACT_DELIVERIES, OF_DELIVERIES, ActDeliveries
 from relay.operations.acts import AUDIT, Audit
 from relay.operations.documents.acts import ActDocument, ActState
+from relay.operations.progress import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
 
 FILTERS = ("who", "command")
+UNDONE = tuple(each for each in ActState if each is not ActState.DONE)
+MOST_UNDONE = 10
 RUNNING = "data-running"
 """In the page of an act that has not ended."""
 FEW = 20
@@ -26,14 +27,16 @@ FEW = 20
 
 
 async def get(request: web.Request) -> web.Response:
-    """Show one page of the audit."""
+    """Show one page of the audit; above the first one, acts that take long and are not done."""
     query = given(request)
+    undone = () if query else (await ask(request, ACTS, ActsAsked(state=UNDONE, limit=MOST_UNDONE))).data
     return render(
         request,
         "acts.html",
         found=await ask(request, AUDIT, asked(request, Audit)),
         filters={name: query[name] for name in FILTERS if name in query},
         query=query,
+        undone=undone,
     )
 
 
@@ -75,18 +78,14 @@ async def _values(request: web.Request) -> dict[str, Any]:
 
 async def stop(request: web.Request) -> web.Response:
     """Leave the rest of it undone."""
-    id_, form = request.match_info["id"], await forms.fields(request)
-    try:
-        await request.app[ASKING].stop(request[ASKER], id_)
-    except RelayError as error:
-        return forms.back(form, Flash(kind="failed", text=str(error)))
-    return forms.back(form, Flash(kind="done", text=_("Stopped.")))
+    given = {"act": request.match_info["id"]}
+    return await forms.act(request, STOP_ACT, given, lambda _done: _("Stopped."))
 
 
 async def _progress(request: web.Request, id_: str) -> ActDocument | None:
     """How far it is, as long as this relay remembers it."""
     try:
-        return await request.app[ASKING].progress(request[ASKER], id_)
+        return await ask(request, ACT, OneAct(act=id_))
     except NotFoundError:
         return None
 
