@@ -4,9 +4,16 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from relay.errors import ConflictError, StoreError
+from relay.model.notify import Kind
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
-from relay.operations.documents.routes import PlaceDocument, ReloadDocument, RouteDocument, RoutesDocument
+from relay.operations.documents.routes import (
+    NotifyDocument,
+    PlaceDocument,
+    ReloadDocument,
+    RouteDocument,
+    RoutesDocument,
+)
 from relay.routes import lint
 from relay.routes.config import Config
 from relay.routes.redaction import RedactedLines
@@ -39,6 +46,15 @@ async def routes(desk: Desk, _asked: Nothing) -> RoutesDocument:
         ),
         warnings=await asyncio.to_thread(_warnings, config),
         text="\n".join(await asyncio.to_thread(RedactedLines, config.text)),
+        notify=tuple(
+            NotifyDocument(
+                receiver=each.name,
+                name=each.installation or "",
+                kinds=tuple(kind.value for kind in Kind if kind in each.kinds),
+                language=each.language.value,
+            )
+            for each in config.notify
+        ),
     )
 
 

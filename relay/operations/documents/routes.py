@@ -142,6 +142,19 @@ class RouteDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyDocument:
+    """A receiver of notifications, in the order of the file, and what it is notified of.
+
+    `name`: what its messages begin with; empty: the name of the host.
+    """
+
+    receiver: str
+    name: str
+    kinds: tuple[str, ...]
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesDocument:
     """The routes in force; `etag` is the same for the same file, whatever its secrets are, and is the ETag, too.
 
@@ -155,6 +168,7 @@ class RoutesDocument:
     routes: tuple[RouteDocument, ...]
     warnings: tuple[PlaceDocument, ...]
     text: Annotated[str, PERSONAL]
+    notify: tuple[NotifyDocument, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

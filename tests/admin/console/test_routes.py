@@ -1,10 +1,24 @@
 """/routes, /routes/try, /routes/diff: what is in force, what it would do, and what a draft would change."""
 
-import pytest
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeAlias
 
+import pytest
+from aiohttp import web
+
+from relay.admin.api.asking import Asking
 from relay.amocrm import sample_bodies
-from tests.admin.console.conftest import VIEWER, Client, Seen, see, sent
+from relay.model import Secret
+from relay.model.notify import Kind, Notify, Slack
+from relay.routes.config import Config
+from relay.store.contract import Archive
+from tests.admin.console.conftest import BEARERS, FOLLOWED, VIEWER, Client, Seen, see, sent
 from tests.cli.conftest import OFFER, ROUTES, SECRETS
+from tests.notify.fakes import FakeSlack, served
+
+Build: TypeAlias = Callable[..., web.Application]
+ClientOf: TypeAlias = Callable[..., Awaitable[Client]]
 
 EDITED = ROUTES.replace("to: [sales-bot, warehouse]", "to: [sales-bot]")
 BODY = "leads[status][0][id]=5&leads[status][0][status_id]=16203337&leads[status][0][pipeline_id]=7&account[id]=1"
@@ -38,6 +52,39 @@ async def test_the_files_are_loaded_again(browser: Client) -> None:
     seen = await sent(browser, await see(browser, "/routes"), "/routes/reload")
     assert "✓ Loaded" in seen.text
     assert "Last reloads by people" in seen.text
+
+
+async def test_a_receiver_of_notifications_gets_a_test(
+    build: Build, aiohttp_client: ClientOf, store: Archive, config: Config
+) -> None:
+    slack = FakeSlack()
+    async with served(slack.answer) as url:
+        hooks = (f"{url}/services/T0/B0/canary-in-path", f"{url}/services/gone")
+        notify = tuple(
+            Notify(
+                name=f"slack-{number}", installation="<b>ООО", kinds=frozenset({Kind.DEAD}), to=Slack(url=Secret(each))
+            )
+            for number, each in enumerate(hooks, 1)
+        )
+        asking = Asking(store, lambda: replace(config, notify=notify))
+        browser = await aiohttp_client(build(asking=asking), headers=FOLLOWED)
+        seen = await see(browser, "/routes")
+        assert "slack-1 <b>ООО dead Send a test slack-2" in seen.text
+        assert "canary" not in seen.source
+        answer = await browser.post("/routes/notify-test", data={"to": "1"}, allow_redirects=False)
+        assert "slack-1: sent." in (await see(browser, answer.headers["Location"])).text
+        assert slack.payloads[0]["text"].startswith("<b>ООО\n✓ ".replace("<", "&lt;").replace(">", "&gt;"))
+        for to, said in (("2", "✗ slack-2: not sent: 404 no_service"), ("3", "no receiver 3"), ("x", "to")):
+            answer = await browser.post("/routes/notify-test", data={"to": to}, allow_redirects=False)
+            assert said in (await see(browser, answer.headers["Location"])).text
+        guarded = await aiohttp_client(build(asking=asking, bearers=BEARERS))
+        assert "/routes/notify-test" not in (await see(guarded, "/routes", headers=VIEWER)).source
+        await guarded.post("/routes/notify-test", data={"to": "1"}, headers=VIEWER, allow_redirects=False)
+        assert len(slack.payloads) == 1
+
+
+async def test_without_receivers_it_is_said_how_to_be_told(browser: Client) -> None:
+    assert "Nobody is told of what breaks" in (await see(browser, "/routes")).text
 
 
 async def test_a_body_shows_what_held_and_what_did_not_and_each_request(browser: Client) -> None:

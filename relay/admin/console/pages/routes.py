@@ -1,17 +1,20 @@
-"""/routes -> the routes in force: hits, what may be a mistake, the text without secrets, and what was loaded when."""
+"""/routes -> the routes in force: hits, what may be a mistake, who is notified, the text, and what was loaded when."""
 
 from typing import TypeVar
 
 from aiohttp import web
 
 from relay.admin.console import forms
+from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import Page, ask, render
 from relay.errors import NotFoundError
 from relay.operations.activity import ACTIVITY
 from relay.operations.acts import AUDIT, Audit
 from relay.operations.desk import Operation
+from relay.operations.documents.notify import NotifyTestDocument
 from relay.operations.documents.routes import ReloadDocument
+from relay.operations.notify_test import NOTIFY_TEST
 from relay.operations.reloads import RELOAD, ROUTES, Nothing
 from relay.operations.status import STATUS, Everything
 
@@ -52,7 +55,25 @@ def _reloaded(done: ReloadDocument) -> str:
     return " ".join([_("Loaded: {files}.").format(files=", ".join(done.activated)), *done.warnings])
 
 
+async def notify_test(request: web.Request) -> web.Response:
+    """Send a test to one receiver of notifications."""
+    to = (await forms.fields(request)).get("to", "")
+    return await forms.act(request, NOTIFY_TEST, {"to": int(to) if to.isdecimal() else to}, _tested)
+
+
+def _tested(done: NotifyTestDocument) -> Flash:
+    said = [
+        (_("{receiver}: sent.") if each.result == "sent" else _("{receiver}: not sent: {answer}")).format(
+            receiver=each.receiver, answer=" ".join(each.answer.split())
+        )
+        for each in done.receivers
+    ]
+    sent = all(each.result == "sent" for each in done.receivers)
+    return Flash(kind="done" if sent else "failed", text=" ".join(said))
+
+
 PAGES = (
     Page(path="/routes", handler=get),
+    Page(path="/routes/notify-test", handler=notify_test, method="POST"),
     Page(path="/routes/reload", handler=reload, method="POST"),
 )
