@@ -9,6 +9,7 @@ from relay.admin.console.sentences import said
 from relay.operations.durations import length
 from relay.printable import printable
 
+_KEPT = "\n\t\u00a0\u202f"
 KIBIBYTE = 1024
 MINUTE = 60
 
@@ -17,7 +18,10 @@ def harmless(value: object) -> object:
     """Escape characters that steer, such as ESC or those that turn the direction of writing; markup stays markup."""
     if not isinstance(value, str) or value.isprintable():
         return value
-    return type(value)(printable(value, keep="\n\t\u00a0\u202f"))
+    rest: str = value
+    for kept in _KEPT:  # most of what is not printable is a macro's lines: a hundred of them a page
+        rest = str.replace(rest, kept, "")
+    return value if rest.isprintable() else type(value)(printable(value, keep=_KEPT))
 
 
 def utc(at: datetime) -> str:

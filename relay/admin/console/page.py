@@ -6,15 +6,16 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
 
-import aiohttp_jinja2
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from aiohttp_jinja2 import get_env
 
 from relay.admin.api.asking import Asking
 from relay.admin.auth import ASKER
 from relay.admin.console import flash, moments
 from relay.admin.console.languages import language, languages
 from relay.admin.console.preferences import preferences
+from relay.admin.console.rendering import rendered
 from relay.admin.console.session import Sessions
 from relay.operations.asker import Asker, Role
 from relay.operations.desk import Operation
@@ -63,16 +64,17 @@ async def ask(request: web.Request, operation: Operation[P, D], parameters: P) -
     return await request.app[ASKING].ask(request[ASKER], operation, parameters)
 
 
-def render(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
+async def render(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
     """A page of a template."""
-    response = aiohttp_jinja2.render_template(template, request, context(request, values), status=status)
+    text = await fragment(request, template, **values)
+    response = web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
     flash.forget(request, response)
     return response
 
 
-def fragment(request: web.Request, template: str, **values: Any) -> str:
+async def fragment(request: web.Request, template: str, **values: Any) -> str:
     """A part of a page, of a template of its own."""
-    return aiohttp_jinja2.render_string(template, request, context(request, values))
+    return await rendered(get_env(request.app).get_template(template), context(request, values))
 
 
 def context(request: web.Request, values: Mapping[str, Any]) -> dict[str, Any]:

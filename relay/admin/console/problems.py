@@ -30,29 +30,29 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except RelayError as error:
         kind = kind_of(error)
-        return _page(request, STATUSES[kind], str(error), kind)
+        return await _page(request, STATUSES[kind], str(error), kind)
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         if error.status == HTTPStatus.UNAUTHORIZED:
-            return _log_in(request, error)
+            return await _log_in(request, error)
         text = _("There is no such page.") if error.status == HTTPStatus.NOT_FOUND else error.text or error.reason
         kept = {name: value for name, value in error.headers.items() if name in KEPT}
-        return _page(request, error.status, text.strip(), "", kept)
+        return await _page(request, error.status, text.strip(), "", kept)
 
 
-def _log_in(request: web.Request, error: web.HTTPException) -> web.Response:
+async def _log_in(request: web.Request, error: web.HTTPException) -> web.Response:
     script = request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate"
     if request.method == hdrs.METH_GET and not script:
         return see_other(f"/login?next={quote(request.path_qs, safe='')}")
-    return _page(request, error.status, _("You are logged out."), "logged-out")
+    return await _page(request, error.status, _("You are logged out."), "logged-out")
 
 
-def _page(
+async def _page(
     request: web.Request, status: int, text: str, kind: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """A page with the id that the problem has in a report of it."""
-    page = render(request, "problem.html", status=status, text=text, advice=advice(kind), id=str(uuid7()))
+    page = await render(request, "problem.html", status=status, text=text, advice=advice(kind), id=str(uuid7()))
     page.headers.update(headers or {})
     return page
 

@@ -11,12 +11,12 @@ from datetime import timedelta
 
 from aiohttp import hdrs, web
 
-from relay.admin.api.tail import EVENTS, flushes
+from relay.admin.api.tail import EVENTS
 from relay.admin.auth import ASKER
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import language
 from relay.admin.shared_call import SharedCall
-from relay.admin.tail import MAX_FOLLOWERS, write
+from relay.admin.tail import flushes, streamed, write
 from relay.errors import RelayError
 from relay.model import Json
 from relay.observe import EventStream
@@ -101,13 +101,9 @@ Send = Callable[[str], Awaitable[None]]
 async def _following(request: web.Request, documents: Documents | None) -> AsyncIterator[tuple[Follower, Send]]:
     if request.headers.get("Sec-Fetch-Mode") == "navigate":  # a link of another site may open tabs: none takes a place
         raise web.HTTPForbidden(text="this is for a page that follows it")
-    stream = request.app[LIVE].stream
-    if stream.followers >= MAX_FOLLOWERS:
-        raise web.HTTPServiceUnavailable(text=f"{MAX_FOLLOWERS} follow already")
     headers = {**HEADERS, hdrs.CONTENT_TYPE: EVENTS, hdrs.CACHE_CONTROL: "no-store"}
-    response = request[RESPONSE] = web.StreamResponse(headers=headers)
-    with stream.following(documents) as follower, suppress(ConnectionResetError):
-        await response.prepare(request)
+    async with streamed(request, request.app[LIVE].stream, documents, headers) as (follower, response):
+        request[RESPONSE] = response
 
         async def send(text: str) -> None:
             await write(request, response, text.encode())

@@ -14,7 +14,7 @@ VENDOR = FOLDER / "vendor"
 
 async def get(request: web.Request) -> web.Response:
     """Show it."""
-    return render(
+    return await render(
         request,
         "about.html",
         version=__version__,

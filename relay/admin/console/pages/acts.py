@@ -30,7 +30,7 @@ async def get(request: web.Request) -> web.Response:
     """Show one page of the audit; above the first one, acts that take long and are not done."""
     query = given(request)
     undone = () if query else (await ask(request, ACTS, ActsAsked(state=UNDONE, limit=MOST_UNDONE))).data
-    return render(
+    return await render(
         request,
         "acts.html",
         found=await ask(request, AUDIT, asked(request, Audit)),
@@ -42,7 +42,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def one(request: web.Request) -> web.Response:
     """Show an act; NotFoundError if neither the audit nor this relay knows it."""
-    return render(request, "act.html", **await _values(request))
+    return await render(request, "act.html", **await _values(request))
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -52,7 +52,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 async def _content(request: web.Request) -> str:
-    return fragment(request, "parts/act.html", **await _values(request))
+    return await fragment(request, "parts/act.html", **await _values(request))
 
 
 async def _values(request: web.Request) -> dict[str, Any]:

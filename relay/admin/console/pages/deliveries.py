@@ -21,7 +21,7 @@ async def get(request: web.Request) -> web.Response:
     """Show one page of the listing."""
     query = given(request)
     parameters, wrong = moments.tried(lambda: asked(request, Deliveries))
-    return render(
+    return await render(
         request,
         "deliveries.html",
         found=await ask(request, DELIVERIES, parameters) if parameters else Listing(data=()),
@@ -47,7 +47,7 @@ async def news(request: web.Request) -> web.StreamResponse:
         rows = [f"{each.event} {each.target}" for each in found]
         number = rows.index(first) if first in rows else len(rows)
         address = link("/deliveries", query, follow="true")
-        return fragment(request, "deliveries_news.html", number=number, most=parameters.limit, address=address)
+        return await fragment(request, "deliveries_news.html", number=number, most=parameters.limit, address=address)
 
     return await renew(request, f"deliveries {request.query_string}", make)
 

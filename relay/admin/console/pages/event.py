@@ -28,7 +28,7 @@ async def get(request: web.Request) -> web.Response:
     event = _event(found, id_)
     tree = await asyncio.to_thread(bodies.as_tree, found.webhook)
     explained, unexplained = await _explained(request, event.id if event else found.webhook.id)
-    return render(
+    return await render(
         request,
         "event.html",
         webhook=found.webhook,

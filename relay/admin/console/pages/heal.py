@@ -17,7 +17,7 @@ from relay.operations.status import STATUS, Everything
 
 async def get(request: web.Request) -> web.Response:
     """Show each source that heals or is guarded."""
-    return render(
+    return await render(
         request,
         "heal.html",
         healing=(await ask(request, HEAL, Healing())).sources,
@@ -42,7 +42,7 @@ async def scan(request: web.Request) -> web.Response:
 async def scanned(request: web.Request) -> web.Response:
     """Show what came of a scan."""
     found = await ask(request, HEALED, HealRunOf(id=request.match_info["id"]))
-    return render(request, "heal_run.html", found=found)
+    return await render(request, "heal_run.html", found=found)
 
 
 async def approve(request: web.Request) -> web.Response:

@@ -31,7 +31,7 @@ async def get(request: web.Request) -> web.Response:
     tail, query = _tail(request), given(request)
     asked = Attempts(failed=tail.failed, target=tail.target, limit=LOOKED_AT)
     made = [_document(each) for each in (await ask(request, ATTEMPTS, asked)).data]
-    return render(
+    return await render(
         request,
         "live.html",
         query=query,

@@ -18,7 +18,7 @@ async def ask_for_token(request: web.Request) -> web.Response:
     following = own_path(request.query.get("next"))
     if ASKER in request:
         return forms.see_other(following)
-    return render(request, "login.html", following=following, refused="")
+    return await render(request, "login.html", following=following, refused="")
 
 
 async def log_in(request: web.Request) -> web.Response:
@@ -34,7 +34,9 @@ async def log_in(request: web.Request) -> web.Response:
         await sessions.begin(response, asker)
         return response
     refusal = door.refusal(request, asker, guess=bool(token))
-    page = render(request, "login.html", status=refusal.status, following=following, refused=_said(refusal, asker))
+    page = await render(
+        request, "login.html", status=refusal.status, following=following, refused=_said(refusal, asker)
+    )
     if wait := refusal.headers.get(hdrs.RETRY_AFTER):
         page.headers[hdrs.RETRY_AFTER] = wait
     return page

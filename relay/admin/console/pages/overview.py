@@ -20,7 +20,7 @@ LATEST = web.AppKey("latest overview", dict[bool, OverviewDocument])
 
 async def get(request: web.Request) -> web.Response:
     """Show the state of the relay."""
-    return render(request, "overview.html", refresh=request.query.get("refresh") == "1", **await _values(request))
+    return await render(request, "overview.html", refresh=request.query.get("refresh") == "1", **await _values(request))
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
@@ -29,7 +29,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 async def _content(request: web.Request) -> str:
-    return fragment(request, "parts/overview.html", path="/", here="/", **await _values(request))
+    return await fragment(request, "parts/overview.html", path="/", here="/", **await _values(request))
 
 
 async def _values(request: web.Request) -> dict[str, Any]:

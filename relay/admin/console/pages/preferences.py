@@ -13,7 +13,7 @@ CHOICES = {"theme": THEMES, "keys": KEYS}
 
 async def get(request: web.Request) -> web.Response:
     """Show the choices."""
-    return render(request, "preferences.html", themes=THEMES)
+    return await render(request, "preferences.html", themes=THEMES)
 
 
 async def choose(request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ async def get(request: web.Request) -> web.Response:
     """Show one page of the listing."""
     query = given(request)
     parameters, wrong = moments.tried(lambda: asked(request, Refused))
-    return render(
+    return await render(
         request,
         "refused.html",
         found=await ask(request, REFUSED, parameters) if parameters else Listing(data=()),

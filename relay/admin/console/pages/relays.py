@@ -8,7 +8,7 @@ from relay.operations.status import STATUS, Everything
 
 async def get(request: web.Request) -> web.Response:
     """Show each relay; one that is gone until its spool is known to be empty."""
-    return render(request, "relays.html", state_now=await ask(request, STATUS, Everything()))
+    return await render(request, "relays.html", state_now=await ask(request, STATUS, Everything()))
 
 
 PAGES = (Page(path="/relays", handler=get),)

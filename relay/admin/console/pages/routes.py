@@ -27,7 +27,7 @@ async def get(request: web.Request) -> web.Response:
     """Show the file in force and how its routes are used."""
     found = await ask(request, ROUTES, Nothing())
     counted = await _if_any(request, ACTIVITY)
-    return render(
+    return await render(
         request,
         "routes.html",
         found=found,

@@ -28,24 +28,24 @@ class Draft:
 
 async def get(request: web.Request) -> web.Response:
     """Show the form."""
-    return _page(request, Draft(text="", since=SPANS[0], after=None))
+    return await _page(request, Draft(text="", since=SPANS[0], after=None))
 
 
 async def compare(request: web.Request) -> web.Response:
     """Check the draft, and compare it with the file in force."""
     draft = await _draft(request)
     if not draft.text.strip():
-        return _page(request, draft)
+        return await _page(request, draft)
     checked = await ask(request, CHECK, Check(text=draft.text))
     if checked.errors:
-        return _page(request, draft, checked)
+        return await _page(request, draft, checked)
     given = {"text": draft.text, "since": draft.since, "after": draft.after}
     wanted = parameters(Diff, given, now=request.app[ASKING].now(), strict=True)
     try:
         found = await ask(request, DIFF, wanted)
     except NotAllowed as error:  # whoever sees no field values may still check a draft
-        return _page(request, draft, checked, refused=str(error))
-    return _page(request, draft, checked, found)
+        return await _page(request, draft, checked, refused=str(error))
+    return await _page(request, draft, checked, found)
 
 
 async def download(request: web.Request) -> web.Response:
@@ -68,14 +68,14 @@ async def _draft(request: web.Request) -> Draft:
     )
 
 
-def _page(
+async def _page(
     request: web.Request,
     draft: Draft,
     checked: CheckDocument | None = None,
     found: RoutesDiffDocument | None = None,
     refused: str = "",
 ) -> web.Response:
-    return render(
+    return await render(
         request,
         "routes_diff.html",
         draft=draft,

@@ -43,7 +43,7 @@ async def _page(
     sample: str = "",
     problem: str = "",
 ) -> web.Response:
-    return render(
+    return await render(
         request,
         "routes_try.html",
         explained=explained,

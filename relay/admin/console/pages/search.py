@@ -65,7 +65,7 @@ async def get(request: web.Request) -> web.Response:
         found = await _by_id(request, wanted.id)
     if len(found) == 1:
         return _go(found[0])
-    return render(request, "search.html", text=text, found=found, wanted=wanted, filters=FILTERS)
+    return await render(request, "search.html", text=text, found=found, wanted=wanted, filters=FILTERS)
 
 
 async def _entities(request: web.Request, number: str) -> list[str]:

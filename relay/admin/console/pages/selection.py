@@ -50,7 +50,7 @@ async def get(request: web.Request, choice: Choice) -> web.Response:
         wanted = moments.read(filters, now) | {"limit": [str(SAMPLE)]}
         asked = parameters_of_query(Deliveries, wanted, now=now)
         sample = await ask(request, DELIVERIES, asked)
-    return render(
+    return await render(
         request,
         "selection.html",
         choice=choice.operation.name,

@@ -15,7 +15,7 @@ async def get(request: web.Request) -> web.Response:
     """Show the sources of the routes in force."""
     status = await ask(request, STATUS, Everything())
     sources = (await ask(request, SOURCES, Everything())).data
-    return render(request, "sources.html", seen={"sources": sources, "at": status.at}, intake=status.webhooks)
+    return await render(request, "sources.html", seen={"sources": sources, "at": status.at}, intake=status.webhooks)
 
 
 async def sample(request: web.Request) -> web.Response:

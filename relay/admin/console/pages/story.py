@@ -13,7 +13,7 @@ async def get(request: web.Request, entity: str) -> web.Response:
     """Show the events of one object, newest first."""
     id_ = request.match_info["id"]
     found = await ask(request, STORY, asked(request, Story, entity=entity, id=id_))
-    return render(request, "story.html", found=found, entity=entity, id=id_, query=given(request))
+    return await render(request, "story.html", found=found, entity=entity, id=id_, query=given(request))
 
 
 PAGES = tuple(Page(path=f"/{entity}/{{id}}", handler=partial(get, entity=entity)) for entity in sorted(ENTITIES))

@@ -42,7 +42,7 @@ async def get(request: web.Request) -> web.Response:
     if target is None:
         target = await ask(request, TARGET, OneTarget(target=name))  # which says what it may be instead
     hour = await _last_hour(request, name) if status.daemon is not None else None
-    return render(
+    return await render(
         request,
         "target.html",
         target=target,

@@ -25,7 +25,7 @@ async def get(request: web.Request) -> web.Response:
     """Show one page of the listing."""
     query = given(request)
     found = await ask(request, UNPARSED, asked(request, Unparsed, **({} if "limit" in query else {"limit": ROWS})))
-    return render(
+    return await render(
         request,
         "unparsed.html",
         found=found,
@@ -47,7 +47,7 @@ def first_bytes(webhook: WebhookDocument) -> str:
 
 async def again(request: web.Request) -> web.Response:
     """Ask in which charset one webhook, or all, shall be read again, and show what the dry run found."""
-    return render(
+    return await render(
         request,
         "reparse.html",
         id=request.query.get("id", ""),

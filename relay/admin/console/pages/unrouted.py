@@ -24,7 +24,7 @@ async def get(request: web.Request) -> web.Response:
     query = given(request)
     by_event = query.get("by") == ["event"]
     parameters, wrong = moments.tried(lambda: asked(request, Unrouted, **({} if by_event else {"by": "type"})))
-    return render(
+    return await render(
         request,
         "unrouted.html",
         found=await ask(request, UNROUTED, parameters) if parameters else UnroutedListing(data=()),
@@ -43,7 +43,7 @@ async def get(request: web.Request) -> web.Response:
 async def replay(request: web.Request) -> web.Response:
     """Ask at which rate, and show what the dry run found."""
     query = given(request)
-    return render(
+    return await render(
         request,
         "unrouted_replay.html",
         filters={name: query[name][0] for name in FILTERS if name in query},

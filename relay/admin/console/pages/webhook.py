@@ -14,7 +14,7 @@ async def get(request: web.Request) -> web.Response:
     """Show a webhook by its id, or a start of it."""
     found = await ask(request, WEBHOOK, Shown(id=request.match_info["id"]))
     tree = await asyncio.to_thread(bodies.as_tree, found.webhook)
-    return render(request, "webhook.html", found=found, body=bodies.as_it_came(found.webhook), tree=tree)
+    return await render(request, "webhook.html", found=found, body=bodies.as_it_came(found.webhook), tree=tree)
 
 
 async def body(request: web.Request) -> web.Response:
