@@ -7,8 +7,12 @@ from typing import Any
 
 from jinja2 import Template
 
-SLICE = 0.000_5
-"""Seconds. A page of 50 rows takes ten of them; an acknowledgement has to wait for one at most."""
+SLICE, PAUSE = 0.000_5, 0.001
+"""Seconds. A page of 50 rows takes ten slices.
+
+In a pause the store's thread can finish a commit: each of its statements needs the interpreter's lock once, and would
+wait for a slice each time.
+"""
 
 
 async def rendered(template: Template, values: Mapping[str, Any]) -> str:
@@ -18,6 +22,6 @@ async def rendered(template: Template, values: Mapping[str, Any]) -> str:
     for chunk in template.generate(values):
         chunks.append(chunk)
         if perf_counter() >= ends_at:
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE)
             ends_at = perf_counter() + SLICE
     return "".join(chunks)
