@@ -106,7 +106,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --un
 
 words: .venv/dev.stamp ## the console's texts: extract them, take new ones up in its catalogs, compile these
 	@mkdir -p build
-	@$(BIN)/pybabel -q extract --mapping-file pyproject.toml --keywords N_ --no-location --sort-output \
+	@$(BIN)/pybabel -q extract --mapping-file pyproject.toml --keywords N_ --keywords NN_:1,2 --no-location --sort-output \
 	  --output-file build/console.pot .
 	@$(BIN)/pybabel -q update --domain console --input-file build/console.pot --output-dir $(LOCALES) \
 	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --no-wrap

@@ -6,7 +6,8 @@ from relay.operations.activity import activity_document, sources_of
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.overview import LevelName, OverviewDocument, ProblemDocument
-from relay.operations.health import Finding, Kind, Level, judge
+from relay.operations.health import Finding, Level, judge
+from relay.operations.problem_texts import Kind
 from relay.operations.status import Everything, status
 from relay.store.activity import added
 

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from string import Formatter
 
 import pytest
 
 from relay.model import Health
 from relay.operations.documents.status import StatusDocument
 from relay.operations.health import Level, failed, judge
+from relay.operations.problem_texts import TEXTS, Kind
 from relay.operations.status import FILES, status_document
+from relay.operations.translatable import Plural
 from relay.store.records import AckGap, Disk, HealthReport, Pause, RelayStanding, Report, Status, TargetStatus
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -62,3 +65,18 @@ def test_the_worst_comes_first() -> None:
 
 def test_a_store_that_cannot_be_asked_is_critical_in_one_line() -> None:
     assert failed("no database\n here").text == "CRITICAL: no database here"
+
+
+# ---- its texts
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_each_kind_has_texts_that_need_no_more_than_is_measured(kind: Kind) -> None:
+    texts, english = TEXTS[kind], {"name", "count", "age", "ago", "state", "why"}
+    assert holes(texts.line) | holes(texts.advice) <= english
+    assert holes(texts.title) <= {"name", "count", "age"} and not holes(texts.remedy)
+
+
+def holes(text: str | Plural) -> set[str]:
+    texts = text if isinstance(text, Plural) else (text,)
+    return {name for each in texts for _, name, _, _ in Formatter().parse(each) if name}

@@ -7,12 +7,7 @@ import re
 from functools import lru_cache
 
 from relay.admin.console.languages import ENGLISH, gettext, language
-
-
-def N_(text: str) -> str:  # noqa: N802  gettext's name for "to be translated later"
-    """Mark a text for the catalog."""
-    return text
-
+from relay.operations.translatable import N_
 
 SENTENCES = (
     # how an attempt ended
