@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
+from typing import Any
 
 from uuid_utils import uuid7
 
@@ -27,7 +28,9 @@ def conditions(wanted: Filter, **more: Json) -> dict[str, Json]:
 
 def filter_of(details: Mapping[str, Json]) -> Filter:
     """Read the conditions of an act again, but for those that its deliveries may meet no longer."""
-    texts = {name: str(details[name]) for name in LASTING if details.get(name)}
-    times = {name: datetime.fromisoformat(str(details[name])) for name in ("since", "until") if details.get(name)}
+    texts: dict[str, Any] = {name: str(details[name]) for name in LASTING if details.get(name)}
+    times: dict[str, Any] = {
+        name: datetime.fromisoformat(str(details[name])) for name in ("since", "until") if details.get(name)
+    }
     ids = details.get("event_ids")
     return Filter(event_ids=tuple(map(str, ids)) if isinstance(ids, list | tuple) else (), **texts, **times)
