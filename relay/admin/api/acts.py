@@ -132,6 +132,11 @@ class Acts:
         self._acts: OrderedDict[str, Act] = OrderedDict()
         self._traces: dict[str, Trace] | None = None  # of long ones, those of the process before too
 
+    @property
+    def under_way(self) -> int:
+        """How many have begun and not ended."""
+        return sum(not each.task.done() for each in self._acts.values())
+
     async def done(self, wanted: Wanted, run: Callable[[], Awaitable[Any]]) -> Any:
         """Run an act, or wait for the one of this key: its document, or None if it is under way after `PATIENCE`.
 

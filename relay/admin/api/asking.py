@@ -65,6 +65,11 @@ class Asking:
         """The present time of the store, aware UTC."""
         return self._store.clock()
 
+    @property
+    def under_way(self) -> int:
+        """How many acts of this relay have begun and not ended."""
+        return self._acts.under_way
+
     async def ask(self, asker: Asker, operation: Operation[P, D], asked: P) -> D:
         """Ask a question; StoreBusy if no place is free for `MAX_WAIT`."""
         desk = Desk(self._store, asker, config=self._config, names=self._names, acts=self._acts)

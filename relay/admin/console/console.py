@@ -6,13 +6,13 @@ from aiohttp.typedefs import Handler, Middleware
 from jinja2 import PackageLoader, StrictUndefined
 
 from relay.admin.api.asking import Asking
-from relay.admin.auth import Pages
+from relay.admin.auth import ASKER, Pages
 from relay.admin.console import filters, languages, problems
 from relay.admin.console.compiled import Compiled, in_memory
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
 from relay.admin.console.live_rows import ROWS, LiveRows
-from relay.admin.console.page import ASKING, SESSIONS, link, new_key
+from relay.admin.console.page import ASKING, SESSIONS, WAITING, link, new_key
 from relay.admin.console.pages.overview import LATEST
 from relay.admin.console.problem_words import problem_advice, problem_title
 from relay.admin.console.sentences import said
@@ -20,6 +20,7 @@ from relay.admin.console.session import Sessions
 from relay.admin.console.site import PAGES, navigation
 from relay.admin.console.static import CANONICAL, ICON, PATH, Static
 from relay.admin.console.streams import LIVE, Live
+from relay.admin.console.waiting import Waiting
 from relay.admin.console.words import act_word, action_word, entity_word, filter_word, state_kind, state_word, type_word
 from relay.observe import EventStream
 
@@ -37,6 +38,7 @@ class Console:
         self._sessions = sessions
         self._stream = stream
         self._static = Static()
+        self._waiting = Waiting(asking)
         self.pages = Pages(
             of_askers=frozenset(each.path for each in PAGES if not each.public),
             public=frozenset({CANONICAL, ICON, *(each.path for each in PAGES if each.public)}),
@@ -45,7 +47,8 @@ class Console:
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes, and the environment of the templates."""
-        app[ASKING], app[LIVE] = self._asking, Live(self._stream)
+        app[ASKING], app[LIVE], app[WAITING] = self._asking, Live(self._stream), self._waiting
+        app.on_cleanup.append(self._waiting.close)
         if self._sessions:
             app[SESSIONS] = self._sessions
         environment = aiohttp_jinja2.setup(
@@ -103,6 +106,8 @@ class Console:
             languages.speak(languages.choose(request))
             response = await problems.answer(request, handler)
             if not response.prepared:  # a stream puts its headers itself
+                if ASKER in request:
+                    self._waiting.look(request[ASKER])
                 response.headers.update(HEADERS)
                 response.headers.setdefault(hdrs.CACHE_CONTROL, NO_STORE)
                 if self._sessions and not response.cookies and response.headers[hdrs.CACHE_CONTROL] == NO_STORE:

@@ -11,7 +11,7 @@ from relay.admin.auth import ASKER
 from relay.admin.console import flash
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
-from relay.admin.console.page import ASKING, own_path
+from relay.admin.console.page import ASKING, WAITING, own_path
 from relay.errors import RelayError
 from relay.operations.desk import Operation
 from relay.operations.reading import Fault, InvalidParameters
@@ -55,6 +55,7 @@ async def act(
         acted = await request.app[ASKING].act(request[ASKER], operation, given, key=form.get(KEY))
     except RelayError as error:
         return see_other(own_path(form.get(AGAIN, form.get(BACK))), Flash(kind="failed", text=str(error)))
+    request.app[WAITING].changed()
     if acted.document is None:
         return see_other(f"/acts/{acted.id}", Flash(kind="done", text=_("Begun; it goes on.")))
     said = says(acted.document)

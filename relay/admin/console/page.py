@@ -17,6 +17,7 @@ from relay.admin.console.languages import language, languages
 from relay.admin.console.preferences import preferences
 from relay.admin.console.rendering import rendered
 from relay.admin.console.session import Sessions
+from relay.admin.console.waiting import Waiting
 from relay.operations.asker import Asker, Role
 from relay.operations.desk import Operation
 from relay.operations.reading import parameters_of_query
@@ -28,6 +29,7 @@ OF_THE_PAGE = frozenset({"first", "follow"})
 """What a query has for the page alone: no parameter of an operation is called so."""
 
 ASKING = web.AppKey("asking", Asking)
+WAITING = web.AppKey("waiting", Waiting)
 SESSIONS = web.AppKey("sessions", Sessions)
 """Only where tokens are demanded."""
 
@@ -61,7 +63,9 @@ def given(request: web.Request) -> dict[str, list[str]]:
 
 async def ask(request: web.Request, operation: Operation[P, D], parameters: P) -> D:
     """The answer of the desk to whoever is logged in."""
-    return await request.app[ASKING].ask(request[ASKER], operation, parameters)
+    document = await request.app[ASKING].ask(request[ASKER], operation, parameters)
+    request.app[WAITING].note(document)
+    return document
 
 
 async def render(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
@@ -90,6 +94,7 @@ def context(request: web.Request, values: Mapping[str, Any]) -> dict[str, Any]:
         "language": language(),
         "languages": languages(),
         "preferences": preferences(request),
+        "waits": request.app[WAITING].counts() if asker else None,
         "flashed": flash.take(request),
         **values,
     }

@@ -26,6 +26,7 @@ from relay.admin.console.pages.target import PAGES as TARGET
 from relay.admin.console.pages.unparsed import PAGES as UNPARSED
 from relay.admin.console.pages.unrouted import PAGES as UNROUTED
 from relay.admin.console.pages.webhook import PAGES as WEBHOOK
+from relay.admin.console.waiting import Counts
 
 PAGES: tuple[Page, ...] = (
     *ABOUT,
@@ -55,14 +56,14 @@ PAGES: tuple[Page, ...] = (
 )
 
 
-def navigation() -> list[tuple[str, str]]:
-    """The links at the top: address and name."""
+def navigation(waiting: Counts) -> list[tuple[str, str, int]]:
+    """The links at the top: address, name, and how much waits there."""
     return [
-        ("/", gettext("Overview")),
-        ("/deliveries", gettext("Deliveries")),
-        ("/live", gettext("Live")),
-        ("/routes", gettext("Routes")),
-        ("/unparsed", gettext("Unparsed")),
-        ("/unrouted", gettext("Unrouted")),
-        ("/acts", gettext("Acts")),
+        ("/", gettext("Overview"), 0),
+        ("/deliveries", gettext("Deliveries"), 0),
+        ("/live", gettext("Live"), 0),
+        ("/routes", gettext("Routes"), 0),
+        ("/unparsed", gettext("Unparsed"), waiting.unparsed),
+        ("/unrouted", gettext("Unrouted"), waiting.unrouted),
+        ("/acts", gettext("Acts"), waiting.acts),
     ]
