@@ -55,6 +55,11 @@ class Ledger:
         }
 
     @property
+    def digests(self) -> Sequence[Digest]:
+        """One for each receiver."""
+        return tuple(self._digests.values())
+
+    @property
     def silence(self) -> Mapping[str, timedelta]:
         """The sources that somebody wants to know the silence of; the shortest span of each."""
         spans: dict[str, timedelta] = {}
