@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 
+from relay.admin import faults
 from relay.admin.api.problems import answer_with_problems
 from relay.admin.api.routes import PREFIX, Api
 from relay.admin.auth import ASKER, DOOR, NO_PAGES, Door, Pages, reject_cross_site, require_host, require_token
@@ -89,6 +90,7 @@ def admin(
         app.on_cleanup.append(api.close)
     if console:
         console.add_to(app)
+    app.on_response_prepare.append(faults.note_begun)
     app.on_shutdown.append(tail.shut_down)
     app.on_cleanup.extend([metrics.close, health.close, store.close])
     return app

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 import orjson
 from uuid_utils import uuid7
 
+from relay.admin import faults
 from relay.admin.api.problems import problem_of
 from relay.errors import ConflictError, RelayError
 from relay.model import Json
@@ -156,6 +158,8 @@ class Acts:
         ended, _ = await asyncio.wait([act.task], timeout=PATIENCE if long else None)
         if ended and act.stopped:
             raise ConflictError(f"the act {wanted.id} was stopped: what was done stays, repeat it for the rest")
+        if not ended:
+            act.task.add_done_callback(partial(_log_fault, wanted))
         return act.task.result() if ended else None
 
     async def _run_long(self, act: Act, run: Callable[[], Awaitable[Any]]) -> Any:
@@ -248,10 +252,17 @@ def _document(act: Act) -> ActDocument:
 def _problem(error: BaseException, *, kept: bool = False) -> Json:
     """Why it failed; `kept`: as it is stored, without what may be a value of an event."""
     if not isinstance(error, RelayError):
-        return {"detail": f"a fault of the relay: {type(error).__name__ if kept else repr(error)}"}
+        return {"detail": f"a fault of the relay: {type(error).__name__}, see its log"}
     found = problem_of(error, "")
     whole: Json = orjson.loads(encode(replace(found, detail=found.detail[:MAX_DETAIL], errors=()) if kept else found))
     return whole
+
+
+def _log_fault(wanted: Wanted, task: asyncio.Task[Any]) -> None:
+    """Log what no answer can say any more."""
+    error = None if task.cancelled() else task.exception()
+    if error and not isinstance(error, RelayError):
+        faults.noted(f"{wanted.operation.name}, act {wanted.id}", error)
 
 
 def _retrieved(task: asyncio.Task[Any]) -> None:

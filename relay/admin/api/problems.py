@@ -7,6 +7,7 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from relay.admin import faults
 from relay.errors import RelayError, RoutesInvalid
 from relay.operations.documents.encoding import encode
 from relay.operations.problems import URN, kind_of
@@ -129,6 +130,11 @@ def answer_with_problems(prefix: str) -> Middleware:
             kept = {name: value for name, value in answer.headers.items() if name in _KEPT}
             kind = OF_STATUS.get(answer.status, "refused")
             return response(_problem(kind, answer.status, _said(answer), request.path), kept)
+        except Exception as error:
+            if faults.has_begun(request):
+                raise
+            detail = f"a fault of the relay: its log has it as request {faults.id_of(request, error)}"
+            return response(_problem(faults.KIND, faults.STATUS, detail, request.path))
 
     return check
 

@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from uuid_utils import uuid7
 
+from relay.admin import faults
 from relay.admin.api.problems import STATUSES
 from relay.admin.console.forms import see_other
 from relay.admin.console.languages import gettext as _
@@ -39,6 +40,11 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         text = _("There is no such page.") if error.status == HTTPStatus.NOT_FOUND else error.text or error.reason
         kept = {name: value for name, value in error.headers.items() if name in KEPT}
         return await _page(request, error.status, text.strip(), "", kept)
+    except Exception as error:
+        if faults.has_begun(request):
+            raise
+        text = _("The relay has made a mistake. Webhooks go on being kept and delivered.")
+        return await _page(request, faults.STATUS, text, faults.KIND, id_=faults.id_of(request, error))
 
 
 async def _log_in(request: web.Request, error: web.HTTPException) -> web.Response:
@@ -49,10 +55,15 @@ async def _log_in(request: web.Request, error: web.HTTPException) -> web.Respons
 
 
 async def _page(
-    request: web.Request, status: int, text: str, kind: str, headers: Mapping[str, str] | None = None
+    request: web.Request,
+    status: int,
+    text: str,
+    kind: str,
+    headers: Mapping[str, str] | None = None,
+    id_: str | None = None,
 ) -> web.Response:
     """A page with the id that the problem has in a report of it."""
-    page = await render(request, "problem.html", status=status, text=text, advice=advice(kind), id=str(uuid7()))
+    page = await render(request, "problem.html", status=status, text=text, advice=advice(kind), id=id_ or str(uuid7()))
     page.headers.update(headers or {})
     return page
 
@@ -70,6 +81,8 @@ def advice(kind: str) -> str:
             return _("Change the address, or begin with the page without filters.")
         case "routes-invalid":
             return _("See relay check for the routes file.")
+        case faults.KIND:
+            return _("Report it with the lines of the log that have this number.")
         case "logged-out":
             return _("Log in again, then send the form again.")
         case _:

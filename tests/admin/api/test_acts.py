@@ -193,11 +193,15 @@ async def test_a_long_act_is_begun_once_for_its_key(gate: Gate, client: Client) 
     assert gate.begun == 1
 
 
-async def test_a_fault_of_a_long_act_is_said_where_it_is_looked_for(gate: Gate, client: Client) -> None:
+async def test_a_fault_of_a_long_act_is_said_where_it_is_looked_for_and_logged(
+    gate: Gate, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     _, accepted = await send(client, "POST", "/slow", {"fail": True})
     gate.open.set()
     found = await ended(client, accepted["act"])
-    assert (found["state"], found["problem"]["detail"]) == ("failed", "a fault of the relay: OSError('a fault')")
+    assert (found["state"], found["problem"]["detail"]) == ("failed", "a fault of the relay: OSError, see its log")
+    [record] = [each for each in caplog.records if each.exc_info]
+    assert accepted["act"] in record.getMessage()
 
 
 async def test_a_viewer_follows_an_act_without_what_it_found(gate: Gate, client: Client) -> None:
