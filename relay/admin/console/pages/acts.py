@@ -9,6 +9,7 @@ from aiohttp import web
 
 from relay.admin.console import forms
 from relay.admin.console.languages import gettext as _
+from relay.admin.console.listing import listing
 from relay.admin.console.page import Page, ask, asked, fragment, given, render
 from relay.admin.console.streams import renew
 from relay.errors import NotFoundError
@@ -28,16 +29,8 @@ FEW = 20
 
 async def get(request: web.Request) -> web.Response:
     """Show one page of the audit; above the first one, acts that take long and are not done."""
-    query = given(request)
-    undone = () if query else (await ask(request, ACTS, ActsAsked(state=UNDONE, limit=MOST_UNDONE))).data
-    return await render(
-        request,
-        "acts.html",
-        found=await ask(request, AUDIT, asked(request, Audit)),
-        filters={name: query[name] for name in FILTERS if name in query},
-        query=query,
-        undone=undone,
-    )
+    undone = () if given(request) else (await ask(request, ACTS, ActsAsked(state=UNDONE, limit=MOST_UNDONE))).data
+    return await render(request, "acts.html", **await listing(request, AUDIT, FILTERS), undone=undone)
 
 
 async def one(request: web.Request) -> web.Response:

@@ -2,12 +2,11 @@
 
 from aiohttp import web
 
-from relay.admin.console import moments
+from relay.admin.console.listing import listing
 from relay.admin.console.page import Page, ask, asked, fragment, given, link, render
 from relay.admin.console.streams import renew
 from relay.model import Reason, State
 from relay.operations.deliveries import DELIVERIES, Deliveries
-from relay.operations.documents.listing import Listing
 from relay.operations.status import TARGETS, Everything
 
 FILTERS = (
@@ -19,19 +18,12 @@ FILTERS = (
 
 async def get(request: web.Request) -> web.Response:
     """Show one page of the listing."""
-    query = given(request)
-    parameters, wrong = moments.tried(lambda: asked(request, Deliveries))
     return await render(
         request,
         "deliveries.html",
-        found=await ask(request, DELIVERIES, parameters) if parameters else Listing(data=()),
-        moments=moments.shown(parameters),
-        wrong=wrong,
-        status=400 if wrong else 200,
+        **await listing(request, DELIVERIES, FILTERS),
         targets=[each.target for each in (await ask(request, TARGETS, Everything())).data],
-        filters={name: query[name] for name in FILTERS if name in query},
-        query=query,
-        follow=request.query.get("follow") == "true" and "before" not in query,
+        follow=request.query.get("follow") == "true" and "before" not in given(request),
         states=[str(each) for each in State],
         reasons=[str(each) for each in Reason],
     )

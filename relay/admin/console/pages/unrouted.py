@@ -5,11 +5,11 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.admin.console import counted, forms, moments, trials
-from relay.admin.console.page import ASKING, Page, ask, asked, given, render
-from relay.operations.documents.events import UnroutedListing
+from relay.admin.console import counted, forms, trials
+from relay.admin.console.listing import listing
+from relay.admin.console.page import ASKING, Page, asked, given, render
 from relay.operations.replays import REPLAYS
-from relay.operations.unrouted import UNROUTED, Unrouted
+from relay.operations.unrouted import UNROUTED
 from relay.operations.which import WhichEvents
 from relay.rfc3339 import rfc3339
 
@@ -21,20 +21,9 @@ MILLISECOND = timedelta(milliseconds=1)
 
 async def get(request: web.Request) -> web.Response:
     """Show how many there are of each type; or, by event, one page of them."""
-    query = given(request)
-    by_event = query.get("by") == ["event"]
-    parameters, wrong = moments.tried(lambda: asked(request, Unrouted, **({} if by_event else {"by": "type"})))
-    return await render(
-        request,
-        "unrouted.html",
-        found=await ask(request, UNROUTED, parameters) if parameters else UnroutedListing(data=()),
-        moments=moments.shown(parameters),
-        wrong=wrong,
-        status=400 if wrong else 200,
-        by_event=by_event,
-        filters={name: query[name] for name in FILTERS if name in query},
-        query=query,
-    )
+    by_event = given(request).get("by") == ["event"]
+    found = await listing(request, UNROUTED, FILTERS, **({} if by_event else {"by": "type"}))
+    return await render(request, "unrouted.html", **found, by_event=by_event)
 
 
 # ---- replay
