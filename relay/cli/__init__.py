@@ -171,6 +171,9 @@ class LazyGroup(click.Group):
         """Run the command; turn errors into lines and exit codes."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            self._explain(ctx, error)
+            raise
         except RelayError as error:
             from relay.operations.reading import InvalidParameters
 
@@ -179,6 +182,21 @@ class LazyGroup(click.Group):
             raise NotDone(str(error)) from error
         except KeyboardInterrupt:
             ctx.exit(130)
+
+    def _explain(self, ctx: click.Context, error: click.UsageError) -> None:
+        """Say whose flag it is where click does not, and never suggest one that its help hides."""
+        if error.ctx is None and ctx.invoked_subcommand and (command := self.get_command(ctx, ctx.invoked_subcommand)):
+            error.ctx = click.Context(command, info_name=ctx.invoked_subcommand, parent=ctx)
+        if error.ctx is None:
+            return
+        options = [each for each in error.ctx.command.params if isinstance(each, click.Option)]
+        match error:
+            case click.NoSuchOption():
+                hidden = {name for each in options if each.hidden for name in each.opts}
+                error.possibilities = [each for each in error.possibilities or () if each not in hidden]
+            case click.BadOptionUsage(option_name="--json"):
+                lists = any("--json-lines" in each.opts for each in options)
+                error.message = f"'--json' takes no value{', or lines: --json=lines' if lists else ''}"
 
 
 def is_utf8(text: str) -> bool:

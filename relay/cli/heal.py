@@ -113,6 +113,8 @@ async def run(source: str, since: datetime, dry_run: bool, place: Place, as_json
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     async with place.desk() as desk:
         asked = await desk.ask(HEAL_RUN, HealRun(source=source, since=since, dry_run=dry_run))
+        if asked.waits_for:
+            raise NotDone(asked.waits_for)
         done = await _done(desk, asked.id)
     if as_json:
         print_json({"error": done.error} if done.error else done.answer)

@@ -36,7 +36,9 @@ async def drop(desk: Desk, asked: Drop) -> DropDocument:
     of_target, status = Filter(target=asked.target), await desk.store.status()
     if asked.target not in status.targets and not await desk.store.find(of_target, limit=1, budget=LOOK):
         known = sorted(each for each in status.targets if each not in desk.routed())
-        raise NotFoundError(f"nothing is stored for a target {quoted(asked.target)} {suggestion(asked.target, known)}")
+        raise NotFoundError(
+            f"nothing is pending or dead for a target {quoted(asked.target)} {suggestion(asked.target, known)}"
+        )
     found = {
         state: (await desk.store.count(Filter(target=asked.target, states=(state,), dismissed=False), replayable=True))
         for state in (State.PENDING, State.DEAD)

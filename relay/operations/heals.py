@@ -9,6 +9,8 @@ from relay.operations.documents.heals import ApprovedDocument, GuardDocument, He
 from relay.operations.documents.marks import Moment
 from relay.rfc3339 import rfc3339
 
+NONE_RUNS = "no relay runs: the next one that starts does it; see relay heal status"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healing:
@@ -53,7 +55,8 @@ async def heal_run(desk: Desk, asked: HealRun) -> HealRunDocument:
     found = await heal.request(
         desk.store, desk.config(), asked.source, asked.since, dry_run=asked.dry_run, act=act
     )  # fmt: skip
-    return HealRunDocument(id=found.id, source=found.source)
+    lives = bool((await desk.store.status()).living)
+    return HealRunDocument(id=found.id, source=found.source, waits_for="" if lives else NONE_RUNS)
 
 
 async def healed(desk: Desk, asked: HealRunOf) -> HealRunDocument:

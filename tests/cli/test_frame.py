@@ -211,3 +211,26 @@ def test_output_that_cannot_be_written_is_one_line(kept: Path, arguments: str) -
     command = f"{sys.executable} -m relay {arguments} >/dev/full"
     ended = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30, cwd=kept.parent)
     assert (ended.returncode, ended.stderr) == (1, "relay: cannot write: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage", "said"),
+    [
+        ("list --json=x", "relay list", "'--json' takes no value, or lines: --json=lines"),
+        ("status --json=lines", "relay status", "'--json' takes no value"),
+        ("heal status --json=lines", "relay heal", "'--json' takes no value"),
+        ("list --since", "relay list", "Option '--since' requires an argument."),
+    ],
+)
+def test_a_flag_with_a_value_that_it_does_not_take_is_explained(
+    run: Run, arguments: str, usage: str, said: str
+) -> None:
+    ended = run(*arguments.split())
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith(f"Usage: {usage}") and f"Error: {said}\n" in ended.stderr
+
+
+def test_no_flag_is_suggested_that_the_help_hides(run: Run) -> None:
+    ended = run("list", "--json-line")
+    assert "No such option '--json-line'." in ended.stderr and "'--json'" in ended.stderr
+    assert "--json-lines" not in ended.stderr

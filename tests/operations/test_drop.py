@@ -57,7 +57,7 @@ async def test_nothing_is_dropped_while_it_is_not_known_what_the_routes_have(sto
 
 
 async def test_a_name_that_nothing_has_is_refused_with_a_suggestion(without_warehouse: Desk) -> None:
-    with pytest.raises(NotFoundError, match=r"nothing is stored for a target 'warehous'.*warehouse"):
+    with pytest.raises(NotFoundError, match=r"nothing is pending or dead for a target 'warehous'.*warehouse"):
         await without_warehouse.ask(DROP, Drop(target="warehous"))
 
 

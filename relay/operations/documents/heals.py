@@ -61,12 +61,16 @@ class HealingDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealRunDocument:
-    """A scan that was asked for. `answer`: what came of it, null until it is done; `error`: why it failed."""
+    """A scan that was asked for. `answer`: what came of it, null until it is done; `error`: why it failed.
+
+    `waits_for`: set if no relay runs that could do it now.
+    """
 
     id: str
     source: str
     answer: AnyJson = None
     error: Annotated[str, PERSONAL] = ""
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
