@@ -9,10 +9,10 @@ from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.routes import (
     NotifyDocument,
-    PlaceDocument,
     ReloadDocument,
     RouteDocument,
     RoutesDocument,
+    RouteWarningDocument,
 )
 from relay.routes import lint
 from relay.routes.config import Config
@@ -58,9 +58,9 @@ async def routes(desk: Desk, _asked: Nothing) -> RoutesDocument:
     )
 
 
-def _warnings(config: Config) -> tuple[PlaceDocument, ...]:
+def _warnings(config: Config) -> tuple[RouteWarningDocument, ...]:
     return tuple(
-        PlaceDocument(line=each.line, column=each.column, path=each.path, message=each.message)
+        RouteWarningDocument(line=each.line, column=each.column, path=each.path, message=each.message)
         for each in lint.warnings(config)
     )
 

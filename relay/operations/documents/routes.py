@@ -155,6 +155,16 @@ class NotifyDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RouteWarningDocument:
+    """What may be a mistake at a place of the file in force; its `message` may quote a value of a match."""
+
+    line: int
+    column: int
+    path: str
+    message: Annotated[str, PERSONAL]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesDocument:
     """The routes in force; `etag` is the same for the same file, whatever its secrets are, and is the ETag, too.
 
@@ -166,7 +176,7 @@ class RoutesDocument:
     sources: tuple[str, ...]
     targets: tuple[str, ...]
     routes: tuple[RouteDocument, ...]
-    warnings: tuple[PlaceDocument, ...]
+    warnings: tuple[RouteWarningDocument, ...]
     text: Annotated[str, PERSONAL]
     notify: tuple[NotifyDocument, ...] = ()
 

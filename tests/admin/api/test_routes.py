@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from relay.operations.access import ON_LOOPBACK
+from relay.operations.asker import Asker, Role
 from relay.operations.desk import Desk
 from relay.operations.masking import MASK
 from relay.operations.reloads import ROUTES as ROUTES_IN_FORCE
@@ -100,6 +101,21 @@ async def test_what_may_be_a_mistake_stands_beside_the_routes(store: Archive) ->
     found = await Desk(store, ON_LOOPBACK, config=lambda: config).ask(ROUTES_IN_FORCE, Nothing())
     assert {(each.line, each.path) for each in found.warnings} == {(4, "sources.crm.token")}
     assert "abc" not in found.text
+
+
+async def test_a_viewer_sees_where_a_mistake_may_be_and_no_value_of_a_match(store: Archive) -> None:
+    config = parse(
+        ROUTES.replace("match: {entity: leads, action: [call_in, mail_in]}", "match: {pipeline_id: Ann}"),
+        file="routes.yaml",
+        env={},
+        stand_ins=True,
+    )
+    messages = {}
+    for asker in (ON_LOOPBACK, Asker(name="olga", role=Role.VIEWER, payloads=False)):
+        found = await Desk(store, asker, config=lambda: config).ask(ROUTES_IN_FORCE, Nothing())
+        messages[asker.role] = [each.message for each in found.warnings if each.path.endswith("pipeline_id")]
+    assert "never 'Ann'" in messages[Role.OPERATOR][0]
+    assert messages[Role.VIEWER] == [MASK]
 
 
 async def test_a_desk_without_a_relay_reloads_nothing(client: Client) -> None:
