@@ -21,7 +21,18 @@ from relay.admin.console.site import PAGES, navigation
 from relay.admin.console.static import CANONICAL, ICON, PATH, Static
 from relay.admin.console.streams import LIVE, Live
 from relay.admin.console.waiting import Waiting
-from relay.admin.console.words import act_word, action_word, entity_word, filter_word, state_kind, state_word, type_word
+from relay.admin.console.words import (
+    COMMANDS,
+    about_word,
+    act_word,
+    action_word,
+    entity_word,
+    filter_word,
+    state_kind,
+    state_word,
+    type_word,
+)
+from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.observe import EventStream
 
 NO_STORE = "no-store"
@@ -75,13 +86,18 @@ class Console:
         )
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
         environment.globals.update(
+            actions=sorted(ACTIONS),
+            commands=COMMANDS,
+            entities=sorted(ENTITIES),
             act_word=act_word,
+            about_word=about_word,
             action_word=action_word,
             link=link,
             navigation=navigation,
             entity_word=entity_word,
             filter_word=filter_word,
             new_key=new_key,
+            said=said,
             problem_advice=problem_advice,
             problem_title=problem_title,
             state_kind=state_kind,

@@ -2,6 +2,7 @@
 
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.languages import pgettext
+from relay.admin.console.sentences import said
 
 
 def type_word(type_: str) -> str:
@@ -9,8 +10,7 @@ def type_word(type_: str) -> str:
     entity, dot, action = type_.partition(".")
     if not dot:
         return type_
-    about = _ABOUT.get(entity, lambda: entity)()
-    return _("{entity}.{action}").format(entity=about, action=action_word(action))
+    return _("{entity}.{action}").format(entity=about_word(entity), action=action_word(action))
 
 
 def action_word(action: str) -> str:
@@ -35,14 +35,40 @@ def state_word(state: str) -> str:
 
 def filter_word(name: str, values: list[str]) -> str:
     """`state: dead` in the language of the page; what is no word of the relay stays as it is."""
-    shown = map(state_word, values) if name == "state" else values
+    word = {
+        "state": state_word,
+        "entity": about_word,
+        "action": action_word,
+        "reason": _reason_word,
+        "command": act_word,
+    }.get(name)
+    shown = map(word, values) if word else values
     return f"{_FILTERS.get(name, lambda: name)()}: {', '.join(shown)}"
+
+
+def _reason_word(reason: str) -> str:
+    """Why an attempt ended so, or why a request was refused."""
+    return _WORDS[reason]() if reason in _WORDS else said(reason)
+
+
+def about_word(entity: str) -> str:
+    """`leads` -> `сделка`: what an event is about."""
+    return _ABOUT.get(entity, lambda: entity)()
 
 
 def entity_word(entity: str) -> str:
     """`leads` -> `Lead`, in the language of the page."""
     return _ENTITIES.get(entity, lambda: entity)()
 
+
+_WORD_OF = {
+    "action": action_word,
+    "command": act_word,
+    "entity": about_word,
+    "reason": _reason_word,
+    "state": state_word,
+}
+"""Parameters with a closed set of values."""
 
 _ENTITIES = {
     "leads": lambda: _("Lead"),
@@ -56,6 +82,7 @@ _ENTITIES = {
 }
 
 _FILTERS = {
+    "command": lambda: _("Act"),
     "account": lambda: _("Account"),
     "action": lambda: _("Action"),
     "dismissed": lambda: _("Dismissed"),
@@ -71,6 +98,7 @@ _FILTERS = {
     "state": lambda: _("State"),
     "target": lambda: _("Target"),
     "until": lambda: _("Until"),
+    "who": lambda: _("Who"),
 }
 
 _KINDS = {
@@ -171,6 +199,7 @@ _HAPPENED = {
 }
 
 _DONE = {
+    "account login": lambda: pgettext("act", "account login"),
     "access": lambda: pgettext("act", "access"),
     "backup": lambda: pgettext("act", "backup"),
     "connect": lambda: pgettext("act", "connect"),
@@ -182,16 +211,23 @@ _DONE = {
     "guard resume": lambda: pgettext("act", "guard resume"),
     "heal approve": lambda: pgettext("act", "heal approve"),
     "heal run": lambda: pgettext("act", "heal run"),
+    "notify test": lambda: pgettext("act", "notify test"),
     "pause": lambda: pgettext("act", "pause"),
     "probe": lambda: pgettext("act", "probe"),
     "purge": lambda: pgettext("act", "purge"),
     "reload": lambda: pgettext("act", "reload"),
     "reparse": lambda: pgettext("act", "reparse"),
     "replay": lambda: pgettext("act", "replay"),
+    "replay --reroute": lambda: pgettext("act", "replay --reroute"),
     "replay --unrouted": lambda: pgettext("act", "replay --unrouted"),
     "resume": lambda: pgettext("act", "resume"),
+    "routes resumed": lambda: pgettext("act", "routes resumed"),
     "sample": lambda: pgettext("act", "sample"),
     "spool drain": lambda: pgettext("act", "spool drain"),
     "spool forget": lambda: pgettext("act", "spool forget"),
     "stop": lambda: pgettext("act", "stop"),
+    "verify --accept-loss": lambda: pgettext("act", "verify --accept-loss"),
 }
+
+COMMANDS = tuple(sorted(_DONE))
+"""Acts, as the audit calls them."""
