@@ -87,7 +87,7 @@ async def list_(
     try:
         async with place.desk() as desk:
             if unparsed:
-                asked_unparsed = Unparsed(after=after, dismissed=dismissed)
+                asked_unparsed = Unparsed(after=after, dismissed=dismissed, body_bytes=None if as_json else 0)
                 _print_unparsed(await listed(desk, UNPARSED, asked_unparsed, limit), as_json)
             elif refused:
                 _print_refused(await listed(desk, REFUSED, _refused(wanted, before), limit), as_json)

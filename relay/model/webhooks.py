@@ -21,6 +21,7 @@ class Webhook:
     set; `traceparent` the valid one that it came with, see `trace.parse_traceparent`. `kind`: `HEAL` if it never came,
     and its body was made of an event of the account's feed. `corrupt`: the body does not match its checksum in the
     store. `dismissed_at`: an operator has understood why it is unparsed; it is no longer counted or alarmed about.
+    `cut_from`: the body is only the start of so many bytes, and may be corrupt; 0: it is whole.
     """
 
     id: str
@@ -36,6 +37,12 @@ class Webhook:
     kind: str = "webhook"
     corrupt: bool = False
     dismissed_at: datetime | None = None
+    cut_from: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole body."""
+        return self.cut_from or len(self.body)
 
     @property
     def trace(self) -> str:

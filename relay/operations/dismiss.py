@@ -99,11 +99,11 @@ async def _dismiss_ids(desk: Desk, asked: Dismiss) -> DismissDocument:
 
 
 async def _unparsed(store: OperationsStore, wanted: Filter) -> list[str]:
-    """The ids of unparsed webhooks that are not dismissed, page by page: a body may be large."""
+    """The ids of unparsed webhooks that are not dismissed, page by page and without their bodies."""
     ids: list[str] = []
     after = None
     while True:
-        page = await store.unparsed(limit=PAGE, after=after)
+        page = await store.unparsed(limit=PAGE, after=after, most=0)
         ids += [
             each.id
             for each in page

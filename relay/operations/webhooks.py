@@ -26,6 +26,10 @@ from relay.operations.next_step import Situation
 from relay.operations.unknown_names import unknown_names
 from relay.operations.which import Cursor, Limit, WhichEvents, left_of_look
 
+BodyBytes = Annotated[
+    int, Meta(ge=0, description="Only so many bytes of each body, from its start. Left out: whole bodies.")
+]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
@@ -36,11 +40,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unparsed:
-    """`after`: the cursor of the page before."""
+    """`after`: the cursor of the page before. `body_bytes` None: bodies are whole."""
 
     dismissed: Annotated[bool, Meta(description="Those that were dismissed, instead of the others.")] = False
     limit: Limit = 50
     after: Cursor | None = None
+    body_bytes: BodyBytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +76,9 @@ async def event(desk: Desk, asked: Shown) -> EventHistoryDocument:
 async def unparsed(desk: Desk, asked: Unparsed) -> Listing[WebhookDocument]:
     """List webhooks that could not be read, oldest first."""
     page = await lookup.within_bytes(
-        lambda few, after: desk.store.unparsed(limit=few, after=after, dismissed=asked.dismissed),
+        lambda few, after: desk.store.unparsed(
+            limit=few, after=after, dismissed=asked.dismissed, most=asked.body_bytes
+        ),
         limit=asked.limit,
         after=asked.after,
         size=lambda each: len(each.body),

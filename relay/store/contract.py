@@ -320,8 +320,13 @@ class OperationsStore(Protocol):
         """Count deliveries by target; `replayable`: without the raw ones that `replay` leaves alone."""
         ...
 
-    async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
-        """Return unparsed webhooks that are not dismissed, or those that are, oldest first; `after` is a cursor."""
+    async def unparsed(
+        self, *, limit: int, after: str | None = None, dismissed: bool = False, most: int | None = None
+    ) -> Page[Webhook]:
+        """Return unparsed webhooks that are not dismissed, or those that are, oldest first; `after` is a cursor.
+
+        `most`: of each body only so many bytes are read (`Webhook.cut_from`).
+        """
         ...
 
     async def webhooks(

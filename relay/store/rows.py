@@ -1,6 +1,7 @@
 """Rows as every kind of store selects them -> records. The order of the columns is that of the assignments here."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar
 
@@ -45,6 +46,11 @@ def webhook_of(row: Row) -> Webhook:
         corrupt=is_corrupt(body, checksum),
         dismissed_at=None if dismissed_at is None or why is None else from_ms(dismissed_at),
     )
+
+
+def start_of(row: Sequence[Any], start: bytes, size: int) -> Webhook:
+    """Return the webhook with only the start of its body, of so many bytes; its checksum is of the whole."""
+    return replace(webhook_of((*row[:3], start, *row[4:9], None, *row[10:])), cut_from=size)
 
 
 def delivery_of(row: Row, attempts: tuple[AttemptRecord, ...] = ()) -> DeliveryRecord:

@@ -533,6 +533,22 @@ async def test_another_spelling_is_no_start_of_a_uuid(store: Archive, start: str
     assert await store.starting(start, limit=9) == []
 
 
+async def test_of_unparsed_webhooks_only_the_starts_are_read(store: Archive) -> None:
+    bodies = [b"\xff" * 3_000_000, b"", b"0123456789", b"0123456789a"]
+    for number, body in enumerate(bodies, 1):
+        await store.keep(replace(webhook(number, unparsed="odd"), body=body), [])
+    found = await store.unparsed(limit=3, most=10)
+    assert [(each.body, each.cut_from, each.size) for each in found] == [
+        (b"\xff" * 10, 3_000_000, 3_000_000),
+        (b"", 0, 0),
+        (b"0123456789", 0, 10),
+    ]
+    [last] = await store.unparsed(limit=3, most=10, after=found.next)
+    assert (last.body, last.size, last.corrupt) == (b"0123456789", 11, False)
+    assert [each.size for each in await store.unparsed(limit=9, most=0)] == [3_000_000, 0, 10, 11]
+    assert [each.body for each in await store.unparsed(limit=9)] == bodies
+
+
 async def test_unparsed_webhooks_are_listed_by_arrival_under_any_ids(store: Archive) -> None:
     for id_ in (UUID, "0193a5f0-7c1e-7abd-8def-0123456789ab", "0193a5f0-7c1e-7abe", "zz"):
         await store.keep(replace(webhook(unparsed="odd"), id=id_), [])

@@ -17,6 +17,7 @@ from relay.rfc3339 import rfc3339
 from relay.store.records import AttemptRecord, DeliveryRecord, EventRecord, WebhookRecord
 
 Names = Mapping[str, Mapping[str, str]]
+MAX_CHARACTER = 4  # bytes of UTF-8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +125,8 @@ def event_history(
 class WebhookDocument:
     """A webhook; `size` is in bytes. `body` is null if it is not UTF-8; `body_base64` is there instead.
 
+    Only the start of the body is there if `body_bytes` was asked for; then `corrupt` is not known of one that is cut.
+
     `kind` is `heal` if it never came, but was made of the account's feed. `trace_id`: that of the `traceparent` it came
     with, else its own id; each attempt sends it on.
     """
@@ -152,7 +155,7 @@ class WebhookDocument:
 
 def webhook_document(webhook: Webhook) -> WebhookDocument:
     """The document of a webhook."""
-    text = _text(webhook.body)
+    text = _text(webhook.body, cut=bool(webhook.cut_from))
     return WebhookDocument(
         id=webhook.id,
         source=webhook.source,
@@ -167,17 +170,19 @@ def webhook_document(webhook: Webhook) -> WebhookDocument:
         unparsed=webhook.unparsed,
         dismissed_at=webhook.dismissed_at,
         corrupt=webhook.corrupt,
-        size=len(webhook.body),
+        size=webhook.size,
         body=text,
         body_base64=base64.b64encode(webhook.body).decode() if text is None else None,
     )
 
 
-def _text(body: bytes) -> str | None:
+def _text(body: bytes, *, cut: bool) -> str | None:
+    """The body as text; of one that is cut without the part of a character at its end."""
     try:
         return body.decode()
-    except UnicodeDecodeError:
-        return None
+    except UnicodeDecodeError as error:
+        ends_there = cut and error.end == len(body) and len(body) - error.start < MAX_CHARACTER
+        return body[: error.start].decode() if ends_there else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Questions of operators about webhooks, events and deliveries -> records; read only, paged by key."""
 
 from collections.abc import Hashable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from relay.model import Webhook
@@ -10,7 +11,7 @@ from relay.store.postgres.connection import Connection, Row, Values
 from relay.store.postgres.filters import READ_SINCE, filter_sql
 from relay.store.postgres.text import clean
 from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
-from relay.store.rows import attempt_of, delivery_of, page, webhook_of
+from relay.store.rows import attempt_of, delivery_of, page, start_of, webhook_of
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -24,6 +25,11 @@ _DELIVERY = f"select {DELIVERY_COLUMNS} from deliveries d join events e on e.seq
 _WEBHOOK = (
     "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent,"
     " kind, (select at from dismissed where webhook = w.seq) from webhooks w"
+)
+_STARTS = (
+    "select id, source, received_at, substring(body from 1 for %s), content_type, request_id, query, signature,"
+    " unparsed, checksum, traceparent, kind, (select at from dismissed where webhook = w.seq), octet_length(body)"
+    " from webhooks w"
 )
 STARTING = """
 select w.id, found.seq from (
@@ -89,14 +95,24 @@ def _record(webhook: Webhook, events: Sequence[tuple[str, EventRecord]]) -> Webh
     )
 
 
-async def unparsed(look: Connection, limit: int, after: str | None, dismissed: bool) -> Page[Webhook]:
+async def unparsed(
+    look: Connection, limit: int, after: str | None, dismissed: bool, most: int | None = None
+) -> Page[Webhook]:
     """Oldest first."""
     (last,) = ("",) if after is None else cursors.key("unparsed", after, str)
     # a scalar subquery, which cannot become a hash of the whole table, as `exists` may
     which = f"(select at from dismissed where webhook = w.seq) is {'not ' if dismissed else ''}null"
     where = f"unparsed is not null and {which} and id > %s order by id limit %s"
-    found = await _rows(look, f"{_WEBHOOK} where {where}", (last, limit + 1))
-    return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
+    if most is None:
+        found = await _rows(look, f"{_WEBHOOK} where {where}", (last, limit + 1))
+        return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
+    found = await _rows(look, f"{_STARTS} where {where}", (most, last, limit + 1))
+    return page("unparsed", found, limit, lambda row: (row[0],), partial(_start_of, most))
+
+
+def _start_of(most: int, row: Row) -> Webhook:
+    *columns, size = row
+    return start_of(columns, columns[3], size) if size > most else webhook_of(tuple(columns))
 
 
 async def webhooks(

@@ -363,8 +363,10 @@ class PostgresStore:
     async def count(self, wanted: Filter, *, replayable: bool = False) -> Mapping[str, int]:
         return await reading.count(self._look, wanted, replayable)
 
-    async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
-        return await reading.unparsed(self._look, limit, after, dismissed)
+    async def unparsed(
+        self, *, limit: int, after: str | None = None, dismissed: bool = False, most: int | None = None
+    ) -> Page[Webhook]:
+        return await reading.unparsed(self._look, limit, after, dismissed, most)
 
     async def webhooks(
         self,

@@ -304,8 +304,10 @@ class SpoolingStore:
     async def show(self, id_: str) -> WebhookRecord | None:
         return await self._shared.show(id_)
 
-    async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
-        return await self._shared.unparsed(limit=limit, after=after, dismissed=dismissed)
+    async def unparsed(
+        self, *, limit: int, after: str | None = None, dismissed: bool = False, most: int | None = None
+    ) -> Page[Webhook]:
+        return await self._shared.unparsed(limit=limit, after=after, dismissed=dismissed, most=most)
 
     async def webhooks(
         self,

@@ -1,8 +1,10 @@
 """Questions of operators -> records; read only, paged by key, never a transaction held open."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import apsw
@@ -20,7 +22,7 @@ from relay.store.records import (
     TargetStatus,
     WebhookRecord,
 )
-from relay.store.rows import attempt_of, delivery_of, page, webhook_of
+from relay.store.rows import attempt_of, delivery_of, page, start_of, webhook_of
 from relay.store.sqlite.ack_gaps import losses
 from relay.store.sqlite.entity_index import ABOUT
 from relay.store.sqlite.guards import records as guards
@@ -42,6 +44,11 @@ READ_SINCE = "exists (select 1 from webhooks w where w.seq = e.webhook and e.kin
 _WEBHOOK = (
     "select id, source, received_at, body, content_type, request_id, query, signature, unparsed, checksum, traceparent,"
     " kind, (select at from dismissed where webhook = seq) from webhooks"
+)
+_STARTS = (
+    "select id, source, received_at, iif(typeof(body) = 'blob' and length(body) > :most, null, body), content_type,"
+    " request_id, query, signature, unparsed, checksum, traceparent, kind,"
+    " (select at from dismissed where webhook = seq), length(body), seq from webhooks"
 )
 
 
@@ -163,13 +170,31 @@ def _starting(cursor: apsw.Cursor, start: str, limit: int) -> list[Row]:
     )
 
 
-def unparsed(cursor: apsw.Cursor, limit: int, after: str | None, dismissed: bool) -> Page[Webhook]:
+def unparsed(
+    cursor: apsw.Cursor, limit: int, after: str | None, dismissed: bool, most: int | None = None
+) -> Page[Webhook]:
     """Oldest first."""
     (last,) = ("",) if after is None else cursors.key("unparsed", after, str)
     which = f"{'' if dismissed else 'not '}exists (select 1 from dismissed where webhook = seq)"
-    where = f"unparsed is not null and {which} and id > ? order by id limit ?"
-    found = rows(cursor, f"{_WEBHOOK} where {where}", (last, limit + 1))
-    return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
+    where = f"unparsed is not null and {which} and id > :last order by id limit :limit"
+    values: dict[str, Any] = {"last": last, "limit": limit + 1}
+    made: Callable[[Row], Webhook] = webhook_of
+    columns = _WEBHOOK
+    if most is not None:
+        columns, made, values["most"] = _STARTS, partial(_start_of, cursor, most), most
+    found = rows(cursor, f"{columns} where {where}", values)
+    return page("unparsed", found, limit, lambda row: (row[0],), made)
+
+
+def _start_of(cursor: apsw.Cursor, most: int, row: Row) -> Webhook:
+    """A webhook of `_STARTS`; of a long body the pages with its start alone are read."""
+    *columns, size, seq = row
+    if columns[3] is not None:
+        return webhook_of(tuple(columns))
+    start = b""
+    with suppress(apsw.SQLError), cursor.connection.blob_open("main", "webhooks", "body", seq, False) as blob:
+        start = blob.read(most)  # unless it was purged meanwhile
+    return start_of(columns, start, size)
 
 
 def webhooks(

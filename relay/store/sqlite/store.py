@@ -410,8 +410,10 @@ class SqliteStore:
     async def show(self, id_: str) -> WebhookRecord | None:
         return await self._read(lambda cursor: reading.show(cursor, id_))
 
-    async def unparsed(self, *, limit: int, after: str | None = None, dismissed: bool = False) -> Page[Webhook]:
-        return await self._read(lambda cursor: reading.unparsed(cursor, limit, after, dismissed))
+    async def unparsed(
+        self, *, limit: int, after: str | None = None, dismissed: bool = False, most: int | None = None
+    ) -> Page[Webhook]:
+        return await self._read(lambda cursor: reading.unparsed(cursor, limit, after, dismissed, most))
 
     async def webhooks(
         self,

@@ -1,6 +1,13 @@
 """/unparsed: what could not be read, with its reason; read again after a dry run, or dismissed."""
 
+from typing import Any
+
+import pytest
+
+from relay.admin.console.pages.unparsed import FIRST
+from relay.model import Webhook
 from relay.store.contract import Archive
+from relay.store.records import Page
 from tests.admin.console.conftest import OPERATOR, VIEWER, Client, see, send, sent
 from tests.cli.conftest import CYRILLIC, GARBLED
 
@@ -15,6 +22,29 @@ async def test_the_oldest_is_first_with_its_reason_and_how_it_begins(browser: Cl
     ]
     assert "no events" in seen.text and "not UTF-8: byte 0xc0" in seen.text
     assert "hello" in seen.text and "\x1b" not in seen.source
+
+
+async def test_of_large_bodies_only_the_start_is_read(
+    browser: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "привет".encode() * 300_000
+    await store.keep(Webhook(id="0198", source="crm", received_at=store.clock(), body=body, unparsed="odd"), [])
+    read: list[int] = []
+    unparsed = type(store).unparsed
+
+    async def counted(self: Archive, **asked: Any) -> Page[Webhook]:
+        found = await unparsed(self, **asked)
+        read.extend(len(each.body) for each in found)
+        return found
+
+    monkeypatch.setattr(type(store), "unparsed", counted)
+    seen = await see(browser, "/unparsed")
+    assert "приветпривет" in seen.text and "3.4 MiB" in seen.text
+    assert max(read) == FIRST
+    whole = await (await browser.get("/api/v1/unparsed")).json()
+    assert len(whole["data"][0]["body"]) == len(body) // 2
+    cut = await (await browser.get("/api/v1/unparsed?body_bytes=3")).json()
+    assert (cut["data"][0]["body"], cut["data"][0]["size"]) == ("п", len(body))
 
 
 async def test_a_dry_run_says_what_would_become_of_each_and_changes_nothing(browser: Client, store: Archive) -> None:

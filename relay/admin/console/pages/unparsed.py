@@ -16,7 +16,7 @@ from relay.operations.reparses import REPARSE
 from relay.operations.webhooks import UNPARSED, Unparsed
 from relay.printable import printable
 
-ROWS = "20"  # a body is read whole, and may have megabytes
+ROWS = "20"
 FIRST = 160  # bytes
 AGAIN = "/unparsed/reparse"
 
@@ -24,7 +24,8 @@ AGAIN = "/unparsed/reparse"
 async def get(request: web.Request) -> web.Response:
     """Show one page of the listing."""
     query = given(request)
-    found = await ask(request, UNPARSED, asked(request, Unparsed, **({} if "limit" in query else {"limit": ROWS})))
+    rows = {} if "limit" in query else {"limit": ROWS}
+    found = await ask(request, UNPARSED, asked(request, Unparsed, body_bytes=str(FIRST), **rows))
     return await render(
         request,
         "unparsed.html",
