@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -20,6 +21,7 @@ from relay.settings import Settings
 from relay.signals import Emit
 from relay.store.contract import OwnedStore
 from relay.store.open import session_key
+from relay.verifying import verify_beside
 
 CONNECTIONS = 128
 GRACE = 0.5  # seconds for requests that are being served when the relay stops
@@ -41,7 +43,8 @@ async def listen_privately(
     emit: Emit,
 ) -> Listener:
     """Serve on a listening socket. `refresh` reads the gauges at a scrape; `receive` takes a sample in."""
-    asking = Asking(store, lambda: reloader.config, settings.names, reloader.reload, receive)
+    verify = partial(verify_beside, settings.store)
+    asking = Asking(store, lambda: reloader.config, settings.names, reloader.reload, receive, verify)
     application = admin(
         registry=registry,
         refresh=refresh,

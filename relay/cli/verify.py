@@ -2,21 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import click
 from rich.text import Text
 
-from relay.cli.options import json_option
-from relay.cli.output import cell, counted, counted_rows, print_json, put
-from relay.cli.store import demand_here, notice_losses, operator, store_option, visiting
+from relay.cli.options import asynchronous, elsewhere, json_option, relay_option
+from relay.cli.output import cell, counted, counted_rows, print_document, put
+from relay.cli.store import notice_losses, operator, store_option, visiting
 from relay.cli.times import local
-from relay.operations import clock, views
+from relay.operations import clock
 from relay.operations import verify as operation
+from relay.operations.documents.verified import LossDocument, VerifiedDocument
+from relay.operations.verify import VERIFY, Verify
 from relay.store.open import StoreUrl
-
-if TYPE_CHECKING:
-    from relay.store.records import AckGap, IntegrityReport
 
 MOST_SHOWN = 20
 
@@ -24,30 +23,36 @@ MOST_SHOWN = 20
 @click.command("verify")
 @click.option("--accept-loss", is_flag=True, help="Accept what is missing: report it no more.")
 @store_option
+@relay_option
 @json_option
-def verify(accept_loss: bool, store_url: StoreUrl, as_json: bool) -> None:
+@asynchronous
+async def verify(accept_loss: bool, store_url: StoreUrl, relay_url: str | None, as_json: bool) -> None:
     """Look for what is corrupt or missing in the store.
 
     Three things: what SQLite finds wrong with its file; bodies and events that do not match their checksums; and
     webhooks that were answered 200 and are not there any more, after a WAL was lost or a backup was restored. Works
-    beside a running daemon and changes nothing. Ends with 1 if anything is wrong. For the machine that has the store:
-    it takes no --relay.
+    beside a running daemon and changes nothing. Ends with 1 if anything is wrong. With --relay, a process beside
+    that relay looks at its store.
 
     \b
     relay verify
     relay verify --accept-loss
     """  # noqa: D301  # \b is click's sign for "keep these lines"
-    demand_here()
-    report = operation.verify(store_url)
-    accepted = 0
-    if accept_loss and report.losses:
-        accepted = asyncio.run(_accept(store_url))
-        report = operation.verify(store_url)
-    if as_json:
-        print_json(views.verified(report, accepted))
+    if there := elsewhere(relay_url, "store_url"):
+        from relay.cli.remote import remote_desk
+
+        async with remote_desk(there) as desk:
+            found, name = await desk.ask(VERIFY, Verify(accept_loss=accept_loss)), f"the store of the relay at {there}"
     else:
-        _print(report, accepted, store_url)
-    if not report.sound:
+        found, name = await asyncio.to_thread(operation.verify, store_url), str(store_url)
+        if accept_loss and found.losses:
+            accepted = await _accept(store_url)
+            found = replace(await asyncio.to_thread(operation.verify, store_url), accepted=accepted)
+    if as_json:
+        print_document(found)
+    else:
+        _print(found, name)
+    if not found.sound:
         raise click.exceptions.Exit(1)
 
 
@@ -61,23 +66,23 @@ async def _accept(store_url: StoreUrl) -> int:
 # ---- for people
 
 
-def _print(report: "IntegrityReport", accepted: int, store_url: StoreUrl) -> None:
-    if accepted:
-        put(f"accepted that at most {counted(accepted, 'webhook is', 'webhooks are')} missing; see relay audit")
+def _print(report: VerifiedDocument, name: str) -> None:
+    if report.accepted:
+        put(f"accepted that at most {counted(report.accepted, 'webhook is', 'webhooks are')} missing; see relay audit")
     put(*_faults(report))
-    unmarked = sum(each.unmarked for each in report.contents.values())
-    checked = " and ".join(counted_rows(each.rows, name) for name, each in report.contents.items())
+    unmarked = report.webhooks.without_checksum + report.events.without_checksum
+    checked = f"{counted_rows(report.webhooks.checked, 'webhooks')} and {counted_rows(report.events.checked, 'events')}"
     put(f"looked at {checked}{f', {unmarked} of them without a checksum' if unmarked else ''}")
     put(*(cell(each, "yellow") for each in report.notes))
-    put(f"{store_url} is sound" if report.sound else cell(f"{store_url} is not sound", "red"))
+    put(f"{name} is sound" if report.sound else cell(f"{name} is not sound", "red"))
 
 
-def _faults(report: "IntegrityReport") -> Iterator[Text]:
+def _faults(report: VerifiedDocument) -> Iterator[Text]:
     """Each with what to do."""
     yield from (cell(f"corrupt file: {fault}", "red") for fault in report.structure)
     if report.structure:
         yield cell("  Stop the daemon, copy the database, its -wal and -shm away, and restore the last sound backup.")
-    events, webhooks = (report.contents[name].corrupt for name in ("events", "webhooks"))
+    events, webhooks = report.events.corrupt, report.webhooks.corrupt
     yield from _corrupt("event", events)
     if events:
         yield cell("  Not sent: their deliveries are dead with the reason corrupt. Look up in amoCRM what they were.")
@@ -97,8 +102,8 @@ def _corrupt(what: str, ids: tuple[str, ...]) -> Iterator[Text]:
         yield cell(f"corrupt {what}s besides: {len(ids) - MOST_SHOWN}, see --json", "red")
 
 
-def _missing(loss: "AckGap") -> Text:
+def _missing(loss: LossDocument) -> Text:
     after = "" if loss.after is None else f", that came after {local(loss.after)}"
     spool = f", from the spool of relay {loss.relay}" if loss.relay else ""
-    lost = counted(loss.count, "webhook that was", "webhooks that were")
+    lost = counted(loss.at_most, "webhook that was", "webhooks that were")
     return cell(f"missing: at most {lost} answered 200{after}{spool}", "red")

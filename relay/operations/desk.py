@@ -27,6 +27,8 @@ D = TypeVar("D")
 Receive: TypeAlias = Callable[[Source, bytes], Awaitable[str]]
 """Take a body as if it had been posted to a source; return the id of the webhook. ConflictError if it is not stored."""
 
+Verifying: TypeAlias = Callable[[], Awaitable[bytes]]
+
 
 class ActsHere(Protocol):
     """The acts that were begun by the process that is asked."""
@@ -51,7 +53,7 @@ class Desk:
     catalogs of accounts. `reload` loads the files of a relay again, where one runs. `archive`: the folder that a purge
     writes to, in place of that of the routes. `env`: the variables that the text of a routes file may use; None for
     texts that come from elsewhere, which are sealed (see `routes.config.parse`). `acts`: those of a relay, where one is
-    asked.
+    asked. `verify` verifies its store in another process, see `operations.verify.answer`.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Desk:
         archive: Path | None = None,
         env: Mapping[str, str] | None = None,
         acts: ActsHere | None = None,
+        verify: Verifying | None = None,
     ) -> None:
         self.store = store
         self.asker = asker
@@ -78,6 +81,7 @@ class Desk:
         self.archive = archive
         self.env = env
         self.acts = acts
+        self.verify = verify
 
     async def ask(self, operation: "Operation[P, D]", parameters: P) -> D:
         """Run an operation; NotAllowed if the asker's role does not include its role."""

@@ -29,6 +29,7 @@ from relay.operations.status import STATUS, TARGET, TARGETS
 from relay.operations.story import STORY
 from relay.operations.target_settings import TARGET_SETTINGS
 from relay.operations.unrouted import UNROUTED
+from relay.operations.verify import VERIFY
 from relay.operations.webhooks import EVENT, EVENTS, UNPARSED, WEBHOOK
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -79,4 +80,5 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     RESUME,
     SAMPLE,
     STOP_ACT,
+    VERIFY,
 )

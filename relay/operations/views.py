@@ -10,7 +10,6 @@ from relay.operations.upkeep import SpoolFile
 from relay.rfc3339 import rfc3339
 from relay.store.records import (
     AttemptRecord,
-    IntegrityReport,
 )
 
 
@@ -38,27 +37,4 @@ def spool_file(spool: SpoolFile) -> dict[str, Json]:
         "webhooks": spool.webhooks,
         "oldest_at": _time(spool.oldest_at),
         "refused": spool.refused,
-    }
-
-
-def verified(report: IntegrityReport, accepted: int) -> dict[str, Json]:
-    """`relay verify`; `accepted`: so many missing webhooks were accepted before it looked."""
-    return {
-        "sound": report.sound,
-        "structure": list(report.structure),
-        **{
-            name: {"checked": each.rows, "without_checksum": each.unmarked, "corrupt": list(each.corrupt)}
-            for name, each in report.contents.items()
-        },
-        "losses": [
-            {
-                "at_most": loss.count,
-                "after": _time(loss.after),
-                "noticed_at": rfc3339(loss.noticed_at),
-                "relay": loss.relay,
-            }
-            for loss in report.losses
-        ],
-        "notes": list(report.notes),
-        "accepted": accepted,
     }

@@ -12,7 +12,7 @@ from relay.admin.api.acts import Acts, Wanted, act_id_of, digest_of, key_id_of
 from relay.errors import StoreBusy
 from relay.operations import lookup
 from relay.operations.asker import Asker, Role
-from relay.operations.desk import Desk, Operation, Receive
+from relay.operations.desk import Desk, Operation, Receive, Verifying
 from relay.operations.reading import parameters
 from relay.operations.reloads import load
 from relay.routes.config import Config
@@ -50,12 +50,14 @@ class Asking:
         names: Path | None = None,
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
         receive: Receive | None = None,
+        verify: Verifying | None = None,
     ) -> None:
         self._store = store
         self._config = config
         self._names = names
         self._reload = reload
         self._receive = receive
+        self._verify = verify
         self._acts = Acts(store)
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
         self._long = _Queue(MAX_LONG, "acts that take long")
@@ -98,6 +100,7 @@ class Asking:
             reload=self._reload,
             receive=self._receive,
             acts=self._acts,
+            verify=self._verify,
         )
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
         long = self._dry_runs if wanted.dry_run else self._long

@@ -1,0 +1,63 @@
+"""A store's URL -> a process that verifies it and prints what it found: `python -m relay.verifying`.
+
+Checksums of all rows would keep this process from answering webhooks in time, and a thread cannot be stopped.
+"""
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import orjson
+
+from relay.errors import StoreError
+from relay.operations.verify import answer
+from relay.store.open import PostgresUrl, SqliteUrl, StoreUrl
+
+NICE = 10
+"""Below the relay: it takes what that leaves of the processor."""
+
+
+async def verify_beside(store: StoreUrl) -> bytes:
+    """What `operations.verify.answer` says of the store; the process is killed if this call is cancelled."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "relay.verifying", stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        found, _ = await process.communicate(_written(store))
+    finally:
+        with suppress(ProcessLookupError):  # it has ended
+            process.kill()
+        await process.wait()
+    if process.returncode:
+        raise StoreError(f"the process that verified the store ended with {process.returncode}: run relay verify there")
+    return found
+
+
+def _written(store: StoreUrl) -> bytes:
+    """By standard input, since other users of the machine can read arguments, and the URL may have a password."""
+    match store:
+        case SqliteUrl(path):
+            return orjson.dumps({"path": os.fsdecode(path)})
+        case PostgresUrl(dsn, shown, prepare):
+            return orjson.dumps({"dsn": dsn, "shown": shown, "prepare": prepare})
+
+
+def _read(text: bytes) -> StoreUrl:
+    match orjson.loads(text):
+        case {"path": path}:
+            return SqliteUrl(Path(path))
+        case found:
+            return PostgresUrl(**found)
+
+
+def main() -> None:
+    """Read the URL, verify the store, print the answer."""
+    os.nice(NICE)
+    sys.stdout.buffer.write(answer(_read(sys.stdin.buffer.read())))
+
+
+if __name__ == "__main__":
+    main()

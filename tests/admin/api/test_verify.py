@@ -1,0 +1,54 @@
+"""POST /verify and `relay verify --relay`: a process beside the relay looks at its store."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from relay.admin.api.asking import Asking
+from relay.admin.api.routes import Api
+from relay.routes.config import Config
+from relay.store.contract import Archive
+from relay.store.open import SqliteUrl
+from relay.verifying import verify_beside
+from tests.admin.api.conftest import OPERATOR, VIEWER, Client, send
+from tests.cli.conftest import Run
+from tests.cli.conftest import run as run
+
+
+@pytest.fixture
+async def verifying(
+    application: web.Application, store: Archive, config: Config, folder: Path, aiohttp_client: Callable[..., Any]
+) -> Client:
+    app = web.Application(middlewares=application.middlewares)
+    api = Api(Asking(store, lambda: config, verify=partial(verify_beside, SqliteUrl(folder / "relay.db"))))
+    app.add_routes(api.routes(None))
+    app.on_cleanup.append(api.close)
+    return await aiohttp_client(app)
+
+
+async def test_the_command_finds_the_same_here_and_from_afar(
+    verifying: Client, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELAY_TOKEN", OPERATOR["Authorization"].removeprefix("Bearer "))
+    url = str(verifying.make_url("")).rstrip("/")
+    here = await asyncio.to_thread(run, "verify", "--json")
+    there = await asyncio.to_thread(run, "verify", "--json", "--relay", url)
+    assert here.exit_code == there.exit_code == 0
+    assert json.loads(here.stdout) == json.loads(there.stdout)
+    said = (await asyncio.to_thread(run, "verify", "--relay", url)).stdout
+    assert said.splitlines()[-1] == f"the store of the relay at {url} is sound"
+
+
+async def test_a_viewer_has_nothing_verified(verifying: Client) -> None:
+    assert (await send(verifying, "POST", "/verify", {}, **VIEWER))[0] == 403
+
+
+async def test_where_no_relay_runs_it_says_what_to_do(client: Client) -> None:
+    status, problem = await send(client, "POST", "/verify", {})
+    assert (status, problem["detail"]) == (409, "no relay runs here that could verify its store: relay verify does")

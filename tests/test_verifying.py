@@ -1,0 +1,53 @@
+"""The process that verifies a store beside the relay that uses it."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import apsw
+import pytest
+
+from relay.errors import ConfigurationError
+from relay.operations.verify import read_answer, verify
+from relay.store.open import PostgresUrl, SqliteUrl
+from relay.verifying import verify_beside
+from tests.cli.conftest import OFFER, event_of
+from tests.cli.conftest import folder as folder
+from tests.cli.conftest import kept as kept
+
+
+async def test_it_finds_what_a_look_here_finds(kept: Path) -> None:
+    store = SqliteUrl(kept)
+    found = read_answer(await verify_beside(store))
+    assert found == verify(store) and found.sound and found.events.checked == 3
+    connection = apsw.Connection(str(kept))
+    connection.execute(f"update events set payload = '{{]' where id = '{event_of(OFFER)}'")
+    connection.close()
+    found = read_answer(await verify_beside(store))
+    assert (found.sound, found.events.corrupt) == (False, (event_of(OFFER),))
+
+
+async def test_its_errors_are_those_of_a_look_here(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no store at"):
+        read_answer(await verify_beside(SqliteUrl(tmp_path / "gone.db")))
+
+
+async def test_a_password_is_in_no_argument_and_a_cancelled_look_ends_its_process() -> None:
+    unreachable = PostgresUrl("host=127.0.0.1 port=1 password=canary", "postgresql://127.0.0.1:1")
+    before = set(children())
+    look = asyncio.create_task(verify_beside(unreachable))
+    while not (begun := set(children()) - before):  # noqa: ASYNC110  another process begins
+        await asyncio.sleep(0)
+    [child] = begun
+    assert b"canary" not in Path(f"/proc/{child}/cmdline").read_bytes()  # noqa: ASYNC240
+    look.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await look
+    assert child not in children()
+
+
+def children() -> list[str]:
+    """The ids of the processes that this one has begun."""
+    return [
+        each for task in Path(f"/proc/{os.getpid()}/task").iterdir() for each in (task / "children").read_text().split()
+    ]
