@@ -1,16 +1,19 @@
 """The process that verifies a store beside the relay that uses it."""
 
 import asyncio
+import io
 import os
+import sys
 from pathlib import Path
 
 import apsw
+import orjson
 import pytest
 
 from relay.errors import ConfigurationError
 from relay.operations.verify import read_answer, verify
 from relay.store.open import PostgresUrl, SqliteUrl
-from relay.verifying import verify_beside
+from relay.verifying import main, verify_beside
 from tests.cli.conftest import OFFER, event_of
 from tests.cli.conftest import folder as folder
 from tests.cli.conftest import kept as kept
@@ -25,6 +28,19 @@ async def test_it_finds_what_a_look_here_finds(kept: Path) -> None:
     connection.close()
     found = read_answer(await verify_beside(store))
     assert (found.sound, found.events.corrupt) == (False, (event_of(OFFER),))
+
+
+def test_where_it_may_not_be_below_the_relay_it_is_beside_it(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    def forbidden(_by: int) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr("os.nice", forbidden)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(orjson.dumps({"path": str(kept)}))))
+    main()
+    sys.stdout.flush()
+    assert read_answer(capfdbinary.readouterr().out).sound
 
 
 async def test_its_errors_are_those_of_a_look_here(tmp_path: Path) -> None:
