@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated
 
 from aiohttp import hdrs, web
@@ -23,6 +24,13 @@ COMMENT = b":\n\n"
 """A heartbeat of server-sent events."""
 
 
+class Only(StrEnum):
+    """`incoming`: events, and what was refused, unparsed, a duplicate or a probe."""
+
+    INCOMING = "incoming"
+    ATTEMPTS = "attempts"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
     """What to follow: all that is given must hold."""
@@ -30,6 +38,7 @@ class Tail:
     target: Annotated[str | None, Meta(description="Attempts at this target.")] = None
     failed: Annotated[bool, Meta(description="Attempts that failed, and what was refused.")] = False
     id: Annotated[str | None, Meta(description="About the lead, contact, … with this id.")] = None
+    only: Annotated[Only | None, Meta(description="What comes in, or attempts.")] = None
 
     def takes(self, document: dict[str, Json]) -> bool:
         """Whether a document is shown; how many were missed always is."""
@@ -37,7 +46,8 @@ class Tail:
             return True
         about = self.id is None or document.get("entity_id") == self.id
         aimed = self.target is None or document.get("target") == self.target
-        return about and aimed and (not self.failed or _failed(document))
+        kind = self.only is None or (document["what"] == "attempt") is (self.only is Only.ATTEMPTS)
+        return about and aimed and kind and (not self.failed or _failed(document))
 
 
 def _failed(document: dict[str, Json]) -> bool:

@@ -61,6 +61,11 @@ def entity_word(entity: str) -> str:
     return _ENTITIES.get(entity, lambda: entity)()
 
 
+def only_word(only: str) -> str:
+    """`incoming` in the language of the page."""
+    return {"incoming": lambda: _("what comes in"), "attempts": lambda: _("attempts")}[only]()
+
+
 _WORD_OF = {
     "action": action_word,
     "command": act_word,

@@ -14,7 +14,8 @@ from relay.signals import Rejection, WebhookRejected
 from relay.store.contract import Archive
 from relay.store.records import Filter
 from tests.admin.api.test_tail import failed
-from tests.admin.console.conftest import VIEWER, Client, see
+from tests.admin.console.conftest import OPERATOR, VIEWER, Client, see
+from tests.cli.conftest import OFFER, event_of
 
 EVENTS = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 
@@ -52,6 +53,30 @@ async def test_its_filter_goes_to_the_stream(browser: Client) -> None:
     assert '<meta http-equiv="refresh" content="10">' in seen.source
     assert "sales-bot" not in seen.source.partition("<tbody")[2]
     assert (await browser.get("/live?targt=a")).status == 400
+
+
+async def test_what_comes_in_and_attempts_are_shown_apart(browser: Client, store: Archive, live: EventStream) -> None:
+    attempt = await failed(store)
+    html = await event(browser, "/live/stream?only=attempts", live, refused("not this"), attempt)
+    assert html.count("<tr>") == 1 and "503 · 1000 ms" in html
+    html = await event(browser, "/live/stream?only=incoming", live, attempt, refused("but this"))
+    assert html.count("<tr>") == 1 and "but this" in html
+
+
+async def test_the_page_of_what_comes_in_begins_with_the_last_events(browser: Client, store: Archive) -> None:
+    seen = await see(browser, "/live?only=incoming")
+    events = {f"/events/{each.event_id}" for each in await store.find(Filter(), limit=50)}
+    assert sorted(each for each in seen.links if each.startswith("/events/")) == sorted(events)
+    assert 'data-hx-sse:connect="/live/stream?only=incoming"' in seen.source
+    assert '<option value="incoming" selected>what comes in</option>' in seen.source
+    assert "offer-made" in seen.text
+    assert not re.search("/events/", (await see(browser, "/live?only=incoming&failed=true")).source)
+
+
+async def test_a_viewer_is_told_why_texts_are_hidden(guarded: Client) -> None:
+    for path in ("/live", "/targets/warehouse", f"/events/{event_of(OFFER)}"):
+        assert "your access has no payloads: yes" in (await see(guarded, path, headers=VIEWER)).text, path
+        assert "no payloads: yes" not in (await see(guarded, path, headers=OPERATOR)).text, path
 
 
 async def test_an_attempt_is_a_row(browser: Client, store: Archive, live: EventStream) -> None:
