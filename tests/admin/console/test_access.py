@@ -75,7 +75,7 @@ async def test_no_other_site_sends_a_form(path: str, origin: str | None, plain: 
 async def test_no_other_site_opens_a_stream_not_even_in_a_tab(path: str, plain: Client) -> None:
     for wanted in WANTED:
         for site in ("cross-site", "same-site"):
-            assert (await plain.get(path, headers=headers(site, *wanted))).status == 403
+            assert (await plain.get(filled(path), headers=headers(site, *wanted))).status == 403
 
 
 @pytest.mark.parametrize("path", [*READ, *ACTS])
