@@ -22,7 +22,7 @@ async def note_begun(request: web.Request, _response: web.StreamResponse) -> Non
 
 def has_begun(request: web.Request) -> bool:
     """Whether the exception came in the midst of an answer, as that of a stream."""
-    return request.get(_BEGUN, False)
+    return _BEGUN in request
 
 
 def id_of(request: web.Request, error: Exception) -> str:

@@ -172,8 +172,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            self._explain(ctx, error)
-            raise
+            raise self._explained(ctx, error) from error
         except RelayError as error:
             from relay.operations.reading import InvalidParameters
 
@@ -183,20 +182,23 @@ class LazyGroup(click.Group):
         except KeyboardInterrupt:
             ctx.exit(130)
 
-    def _explain(self, ctx: click.Context, error: click.UsageError) -> None:
-        """Say whose flag it is where click does not, and never suggest one that its help hides."""
+    def _explained(self, ctx: click.Context, error: click.UsageError) -> click.UsageError:
+        """The error that says whose flag it is where click does not, and never suggests one that its help hides."""
         if error.ctx is None and ctx.invoked_subcommand and (command := self.get_command(ctx, ctx.invoked_subcommand)):
             error.ctx = click.Context(command, info_name=ctx.invoked_subcommand, parent=ctx)
         if error.ctx is None:
-            return
+            return error
         options = [each for each in error.ctx.command.params if isinstance(each, click.Option)]
         match error:
             case click.NoSuchOption():
                 hidden = {name for each in options if each.hidden for name in each.opts}
-                error.possibilities = [each for each in error.possibilities or () if each not in hidden]
+                possible = [each for each in error.possibilities or () if each not in hidden]
+                return click.NoSuchOption(error.option_name, possibilities=possible, ctx=error.ctx)
             case click.BadOptionUsage(option_name="--json"):
                 lists = any("--json-lines" in each.opts for each in options)
-                error.message = f"'--json' takes no value{', or lines: --json=lines' if lists else ''}"
+                says = f"'--json' takes no value{', or lines: --json=lines' if lists else ''}"
+                return click.BadOptionUsage("--json", says, ctx=error.ctx)
+        return error
 
 
 def is_utf8(text: str) -> bool:

@@ -25,7 +25,7 @@ async def test_who_accepts_a_loss_is_in_the_audit(folder: Path) -> None:
     path.write_bytes(older)
     store = opened(path)
     try:
-        assert [loss.count for loss in verify(SqliteUrl(path)).losses] == [1]
+        assert [loss.at_most for loss in verify(SqliteUrl(path)).losses] == [1]
         assert await accept_loss(store, by=BY, now=NOON) == 1
         assert verify(SqliteUrl(path)).sound
         entry = await last(store)

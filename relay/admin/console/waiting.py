@@ -76,7 +76,8 @@ class Waiting:
     async def _look(self, asker: Asker) -> None:
         if self.counts_are_old:
             with suppress(RelayError):  # they grow older
-                self.note(await self._asking.ask(asker, STATUS, Everything()))
+                status = await self._asking.ask(asker, STATUS, Everything())
+                self.note(status)
 
     async def close(self, _app: web.Application) -> None:
         """End the look that is under way."""
