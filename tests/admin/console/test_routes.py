@@ -1,5 +1,7 @@
 """/routes, /routes/try, /routes/diff: what is in force, what it would do, and what a draft would change."""
 
+import html
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeAlias
@@ -8,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from relay.admin.api.asking import Asking
+from relay.admin.console.drafts import Draft, draft_of
 from relay.amocrm import sample_bodies
 from relay.model import Secret
 from relay.model.notify import Kind, Notify, Slack
@@ -95,6 +98,51 @@ async def test_a_body_shows_what_held_and_what_did_not_and_each_request(browser:
     assert "POST https://bot.example/amocrm" in seen.text
     assert not any(secret in seen.source for secret in SECRETS.values())
     assert BODY.replace("&", "&amp;") in seen.source
+
+
+async def test_a_draft_begins_with_the_routes_in_force_and_is_tried_without_their_secrets(browser: Client) -> None:
+    begun = await see(browser, "/routes/try?draft=1&sample=leads.status")
+    [draft] = re.findall(r'<textarea name="text"[^>]*>(.*?)</textarea>', begun.source, re.DOTALL)
+    text = html.unescape(draft)
+    assert 'url: "${MASKED_1}"' in text and "offer-made" in text
+    assert "masked, on lines 7, 9, 10" in begun.text and "tests are left out" in begun.text
+    assert not any(secret in begun.source for secret in SECRETS.values())
+    edited = text.replace("to: [sales-bot, warehouse]", "to: [sales-bot]").replace("\n", "\r\n")
+    seen = await put(browser, "/routes/try", body=BODY, text=edited)
+    assert "offer-made ✓ yes → sales-bot" in seen.text and "sales-bot, warehouse" not in seen.text
+    assert "Request to sales-bot POST ${MASKED_1}" in seen.text
+    broken = await put(browser, "/routes/try", body=BODY, text="version: 1\nroutes: 7")
+    assert "routes: must be a list" in broken.text and "routes: 7" in broken.source
+
+
+async def test_a_draft_to_compare_begins_with_the_routes_in_force(browser: Client, guarded: Client) -> None:
+    begun = await see(browser, "/routes/diff?draft=1")
+    assert "${MASKED_1}" in begun.source and "offer-made" in begun.source
+    for page in ("/routes/diff", "/routes/try"):
+        assert (await guarded.get(f"{page}?draft=1", headers=VIEWER)).status == 403
+        assert f"{page}?draft=1" not in (await see(guarded, page, headers=VIEWER)).links
+
+
+@pytest.mark.parametrize(
+    ("shown", "draft", "masked"),
+    [
+        ("a: ***\nb: {c: ***, d: ***}", 'a: "${MASKED_1}"\nb: {c: "${MASKED_2}", d: "${MASKED_3}"}', [1, 2]),
+        ("- ***", '- "${MASKED_1}"', [1]),
+        ('like: "***"', 'like: "***"', []),
+        ("like: a***", "like: a***", []),
+        ("tests:\n  - name: a\nroutes: ***", 'tests:\n  - name: a\nroutes: "${MASKED_1}"', [3]),
+    ],
+)
+def test_hidden_values_become_variables(shown: str, draft: str, masked: list[int]) -> None:
+    assert draft_of(shown) == Draft(text=draft, masked=masked)
+
+
+@pytest.mark.parametrize(
+    "tests", ["tests:\n  - event: {id: ***}\n\n  - b", "tests:\n- event: ***\n", "tests: [{event: ***}]"]
+)
+def test_hidden_tests_are_left_out(tests: str) -> None:
+    assert draft_of(f"a: ***\n{tests}") == Draft(text='a: "${MASKED_1}"\n', masked=[1], without_tests=True)
+    assert draft_of(f"{tests}\na: ***").text == 'a: "${MASKED_1}"'
 
 
 async def test_a_stored_event_has_an_address_of_its_own(browser: Client, guarded: Client) -> None:

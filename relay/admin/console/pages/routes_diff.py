@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.admin.auth import ASKER
+from relay.admin.console import drafts
 from relay.admin.console.forms import posted
 from relay.admin.console.page import ASKING, Page, ask, render
 from relay.errors import NotAllowed
 from relay.operations.documents.routes import CheckDocument, RoutesDiffDocument
 from relay.operations.reading import parameters
+from relay.operations.reloads import ROUTES, Nothing
 from relay.operations.routes import CHECK, DIFF, NAME, Check, Diff
 
 SPANS = ("24h", "3d", "7d", "30d")
@@ -27,8 +30,15 @@ class Draft:
 
 
 async def get(request: web.Request) -> web.Response:
-    """Show the form."""
-    return await _page(request, Draft(text="", since=SPANS[0], after=None))
+    """Show the form; with `draft` the routes in force are in it."""
+    begun = await from_force(request) if request.query.get("draft") else drafts.NONE
+    return await _page(request, Draft(text=begun.text, since=SPANS[0], after=None), begun=begun)
+
+
+async def from_force(request: web.Request) -> drafts.Draft:
+    """A draft of the routes in force; NotAllowed for whoever does not see their conditions."""
+    request[ASKER].demand_payloads("a draft of the routes in force")
+    return drafts.draft_of((await ask(request, ROUTES, Nothing())).text)
 
 
 async def compare(request: web.Request) -> web.Response:
@@ -74,6 +84,7 @@ async def _page(
     checked: CheckDocument | None = None,
     found: RoutesDiffDocument | None = None,
     refused: str = "",
+    begun: drafts.Draft = drafts.NONE,
 ) -> web.Response:
     return await render(
         request,
@@ -83,6 +94,7 @@ async def _page(
         checked=checked,
         found=found,
         refused=refused,
+        begun=begun,
         spans=SPANS,
     )
 

@@ -1,9 +1,11 @@
-"""/routes/try -> a body, a sample or a stored event, and what each route says of it; nothing is sent."""
+"""/routes/try -> a body, a sample or a stored event, and what each route says of it, or a draft; nothing is sent."""
 
 from aiohttp import web
 
+from relay.admin.console.drafts import NONE, Draft
 from relay.admin.console.forms import fields
 from relay.admin.console.page import Page, ask, asked, given, render
+from relay.admin.console.pages.routes_diff import from_force
 from relay.amocrm import form, sample_bodies
 from relay.errors import RelayError
 from relay.operations.documents.routes import ExplanationDocument
@@ -12,25 +14,28 @@ from relay.operations.routes import EXPLAIN, Explain
 
 
 async def get(request: web.Request) -> web.Response:
-    """Show the form, with a `sample` in it; with an `id` what becomes of that event."""
+    """Show the form, with a `sample` and a `draft` of the routes in it; with an `id` what becomes of that event."""
     query = given(request)
+    draft = await from_force(request) if query.pop("draft", None) else NONE
     sample = query.pop("sample", [""])[0]
     if "id" in query:
         explained = await ask(request, EXPLAIN, asked(request, Explain))
         return await _page(request, explained=explained, id=query["id"][0])
     body = form.encode(sample_bodies.body(sample)).decode() if sample in sample_bodies.TYPES else ""
-    return await _page(request, body=body, sample=sample)
+    return await _page(request, body=body, sample=sample, draft=draft)
 
 
 async def explain(request: web.Request) -> web.Response:
     """Show what each route says of the body; one that cannot be read stays in the form."""
     filled = await fields(request)
     body, source = filled.get("body", "").strip(), filled.get("source") or None
+    draft = Draft(text=filled.get("text", "").replace("\r\n", "\n"))
+    wanted = Explain(body=body, source=source, query=filled.get("query", ""), text=draft.text or None)
     try:
-        explained = await ask(request, EXPLAIN, Explain(body=body, source=source, query=filled.get("query", "")))
+        explained = await ask(request, EXPLAIN, wanted)
     except RelayError as error:
-        return await _page(request, body=body, source=source, problem=str(error))
-    return await _page(request, body=body, source=source, explained=explained)
+        return await _page(request, body=body, source=source, draft=draft, problem=str(error))
+    return await _page(request, body=body, source=source, draft=draft, explained=explained)
 
 
 async def _page(
@@ -41,6 +46,7 @@ async def _page(
     source: str | None = None,
     id: str = "",  # noqa: A002  it is called so in the address
     sample: str = "",
+    draft: Draft = NONE,
     problem: str = "",
 ) -> web.Response:
     return await render(
@@ -51,6 +57,7 @@ async def _page(
         source=source,
         id=id,
         sample=sample,
+        draft=draft,
         problem=problem,
         sources=(await ask(request, ROUTES, Nothing())).sources,
         samples=sample_bodies.TYPES,
