@@ -34,9 +34,9 @@ when `file_versions` finds their files changed, `stopped_routes` reroutes what w
 probes the store, `audit_log` logs what operators did, `published_reports` stores the daemon's own reports for commands,
 `settings` hold what cannot be reloaded (`cli.run` has the flags). `observe` turns `signals` into metrics, log lines,
 the event stream and spans; `scrape` reads the gauges; `recent_activity` counts the last hour and day, and
-`refused_requests` what was rejected, by the minute. `private_listener` serves `admin`. Its `admin.api`, its pages in
-`admin.console` and the commands, `cli`, put each question and act of an operator to `operations.desk`, which checks the
-role and masks what a viewer may not see.
+`refused_requests` what was rejected, by the minute. `private_listener` serves `admin`, and has `verifying`
+check the store in a process of its own. Its `admin.api`, its pages in `admin.console` and the commands, `cli`, put each
+question and act of an operator to `operations.desk`, which checks the role and masks what a viewer may not see.
 
 If the routes file has accounts, `account.service` asks amoCRM's own API, on one relay of those that share a store: it
 watches the webhooks there (`account.guard`), and heals what none told of (`account.heal`).

@@ -4,14 +4,12 @@ import asyncio
 import socket
 import sys
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvloop
 from aiohttp import web
 
 from relay.http.acceptor import BATCH
@@ -21,8 +19,8 @@ from relay.http.machine_limits import MAX_HEAD, Limits
 from relay.signals import Evicted, Signal
 from relay.tls import Certificate
 from tests.certificates import Pair
+from tests.http.conftest import LONG, Run
 
-LONG = 40.0  # seconds, within which a test is over if nobody waits without need, on a busy machine too
 SOON = 0.2
 
 HEAD = b"POST /%s HTTP/1.1\r\nHost: relay\r\n"
@@ -46,19 +44,7 @@ def ignore(_signal: Signal) -> None:
     """For tests that look elsewhere."""
 
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
 Connection = tuple[StreamReader, StreamWriter]
-
-
-@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """The daemon's loop, and that of the tests."""
-
-    async def bounded(scene: Coroutine[Any, Any, None]) -> None:
-        async with asyncio.timeout(LONG):
-            await scene
-
-    return lambda scene: request.param(bounded(scene))
 
 
 @dataclass(kw_only=True)

@@ -4,13 +4,11 @@ import asyncio
 import socket
 import sys
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any
 
 import pytest
-import uvloop
 from aiohttp import web
 
 from relay.errors import ConfigurationError
@@ -18,22 +16,9 @@ from relay.http.aiohttp_version import Variant
 from relay.http.listener import SETTLE, Listener, bind, listen
 from relay.http.machine_limits import Limits
 from relay.http.response import Response
+from tests.http.conftest import LONG, Run
 
-LONG = 30.0  # seconds, within which a test is over if nobody waits without need, on a busy machine too
 SHORT = 0.1
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=[asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """The daemon's loop, and that of the tests."""
-
-    async def bounded(scene: Coroutine[Any, Any, None]) -> None:
-        async with asyncio.timeout(LONG):
-            await scene
-
-    return lambda scene: request.param(bounded(scene))
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """`connect`, `disconnect` and `guard resume` of a source, against the double of amoCRM and a SQLite store."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from relay.errors import AccountError, ConflictError, Forbidden, NotFoundError
@@ -11,7 +8,8 @@ from relay.operations import audit, subscriptions
 from relay.operations.subscriptions import Connected
 from relay.routes.config import Config, parse
 from relay.store.sqlite.store import SqliteStore
-from tests.account.fake_api import FakeApi, clock_of
+from tests.account.fake_api import FakeApi
+from tests.account.test_guard import store as store
 from tests.fakeamo.amo import FakeAmo
 from tests.fakeamo.clock import VirtualClock
 from tests.fakeamo.subscriptions import Subscription
@@ -52,14 +50,6 @@ class Scene:
 
     async def acts(self) -> list[str]:
         return [each.command for each in await self.store.audit(limit=9)]
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    now = clock_of(FakeAmo(7, clock=VirtualClock()))
-    opened = SqliteStore.open(tmp_path / "relay.db", now=now, emit=lambda _signal: None, failed=lambda: None)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+import psycopg
 import pytest
 
 from relay.model import Delivered, Delivery, Event, Outcome, PlannedDelivery, Reason, RoutedEvent, Webhook
 from relay.signals import Emit, Signal
 from relay.store.contract import Archive
+from relay.store.postgres.migrate import scripts
 from relay.store.records import AuditEntry
+from relay.store.url import PostgresUrl, SqliteUrl, StoreUrl
 from tests.store import kind_postgres, kind_sqlite, kind_sqlite_many
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -79,6 +82,18 @@ def started(request: pytest.FixtureRequest) -> Kind:
 @pytest.fixture
 def opener(kind: Kind, tmp_path: Path, signals: list[Signal]) -> Reopen:
     return lambda now: kind.open_store(tmp_path, now, signals.append)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUrl:
+    """The URL of a store that nobody has opened: no file yet, or a database with our tables."""
+    if request.param == "sqlite":
+        return SqliteUrl(tmp_path / "relay.db")
+    dsn = request.getfixturevalue("postgres_dsn")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for script in scripts():
+            connection.execute(script.sql.encode())
+    return PostgresUrl(dsn, shown="postgresql://…")
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from relay.store.sqlite import account_files
 from relay.store.url import PostgresUrl, SqliteUrl, StoreUrl
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-KINDS = ("sqlite", "postgres")
 
 
 def record(generation: int = 1, blocked: str | None = None) -> AccountRecord:
@@ -34,17 +33,6 @@ def record(generation: int = 1, blocked: str | None = None) -> AccountRecord:
         generation=generation,
     )
     return AccountRecord(grant=grant, blocked=blocked)
-
-
-@pytest.fixture(params=KINDS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUrl:
-    if request.param == "sqlite":
-        return SqliteUrl(tmp_path / "relay.db")
-    dsn = request.getfixturevalue("postgres_dsn")
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        for script in scripts():
-            connection.execute(script.sql.encode())
-    return PostgresUrl(dsn, shown="postgresql://…")
 
 
 @pytest.fixture

@@ -4,25 +4,12 @@ import asyncio
 import stat
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from relay.errors import CorruptError, StoreBusy
 from relay.store import open as stores
-from relay.store.postgres.migrate import scripts
 from relay.store.session_key import BYTES
 from relay.store.url import PostgresUrl, SqliteUrl, StoreUrl
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUrl:
-    if request.param == "sqlite":
-        return SqliteUrl(tmp_path / "relay.db")
-    dsn = request.getfixturevalue("postgres_dsn")
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        for script in scripts():
-            connection.execute(script.sql.encode())
-    return PostgresUrl(dsn, shown="postgresql://…")
 
 
 async def test_all_who_ask_at_once_and_later_get_the_same_key(url: StoreUrl) -> None:
