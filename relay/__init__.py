@@ -29,14 +29,14 @@ The 200 to amoCRM and the first request to a target both follow the commit; eith
 Where relays share a store, `store.spool.intake` stands before it: it has webhooks committed to a file, the spool, while
 that store is late or away, and `store.spool.forward` keeps them in it afterwards.
 
-Beside the flow: `daemon` wires it; `process` runs it until SIGTERM. `reloader` activates the routes and the certificate
-when `file_versions` finds their files changed, `stopped_routes` reroutes what waited for names in them, `readiness`
-probes the store, `audit_log` logs what operators did, `published_reports` stores the daemon's own reports for commands,
-`settings` hold what cannot be reloaded (`cli.run` has the flags). `observe` turns `signals` into metrics, log lines,
-the event stream and spans; `scrape` reads the gauges; `recent_activity` counts the last hour and day, and
-`refused_requests` what was rejected, by the minute. `private_listener` serves `admin`, and has `verifying`
-check the store in a process of its own. Its `admin.api`, its pages in `admin.console` and the commands, `cli`, put each
-question and act of an operator to `operations.desk`, which checks the role and masks what a viewer may not see.
+Beside the flow: `daemon` wires it; `process` runs it until SIGTERM. `reloader` activates the routes and the
+certificate when `file_versions` finds their files changed, `stopped_routes` reroutes what waited for names in them,
+`readiness` probes the store, `audit_log` logs what operators did, `published_reports` stores the daemon's own reports
+for commands, `settings` hold what cannot be reloaded (`cli.run` has the flags). `observe` turns `signals` into
+metrics, log lines, the event stream and spans; `scrape` reads the gauges; `recent_activity` counts the last hour and
+day, and `refused_requests` what was rejected, by the minute. `private_listener` serves `admin`, and has `verifying`
+check the store in a process of its own. Its `admin.api`, its pages in `admin.console` and the commands, `cli`, put
+each question and act of an operator to `operations.desk`, which checks the role and masks what a viewer may not see.
 
 If the routes file has accounts, `account.service` asks amoCRM's own API, on one relay of those that share a store: it
 watches the webhooks there (`account.guard`), and heals what none told of (`account.heal`).
