@@ -190,6 +190,9 @@ class LazyGroup(click.Group):
             return error
         options = [each for each in error.ctx.command.params if isinstance(each, click.Option)]
         match error:
+            case click.NoSuchOption(option_name="--relay"):
+                error.message = "'--relay' asks a relay elsewhere, and this command works on this machine alone"
+                error.possibilities = None
             case click.NoSuchOption():
                 hidden = {name for each in options if each.hidden for name in each.opts}
                 possible = [each for each in error.possibilities or () if each not in hidden]

@@ -50,9 +50,8 @@ async def _list(running: bool, limit: int, place: Place, as_json: str | None) ->
         print_listing(found, as_json, "--limit")
         return
     times = Times(each.began_at for each in found.data)
-    shown = table(
-        times.heading("BEGUN"), "ACT", "STATE", "COUNT", "WHO", "ID", "ASKED", right=("COUNT",), folds=("ASKED",)
-    )
+    columns = ("ACT", "STATE", "COUNT", "WHO", "ID", "ASKED", "WHY NOT")
+    shown = table(times.heading("BEGUN"), *columns, right=("COUNT",), folds=columns[-2:])
     for each in found.data:
         shown.add_row(
             times.cell(each.began_at),
@@ -62,6 +61,7 @@ async def _list(running: bool, limit: int, place: Place, as_json: str | None) ->
             cell(each.who),
             cell(each.act),
             cell(clipped(each.asked)),
+            cell(each.problem.get("detail") if each.problem else ""),
         )
     if found.data:
         put(shown)

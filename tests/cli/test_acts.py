@@ -41,6 +41,7 @@ def test_acts_are_listed_newest_first_with_what_became_of_them(run: Run, begun: 
     assert (first["act"], first["state"], first["count"], first["who"]) == (ONE, "failed", 7, "olga")
     assert (second["act"], second["state"], second["operation"]) == (OTHER, "interrupted", "purge")
     shown = run("acts").stdout
+    assert "the store is busy" in shown
     assert "replays" in shown and "interrupted" in shown and "target=warehouse" in shown
     assert len(run("acts", "--json=lines").stdout.splitlines()) == 2
 

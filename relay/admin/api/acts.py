@@ -23,7 +23,7 @@ from relay.operations.desk import Operation
 from relay.operations.documents.acts import ActDocument, ActState
 from relay.operations.documents.encoding import encode
 from relay.operations.problems import KeyReused
-from relay.store.records import Report
+from relay.store.records import AuditEntry, Report
 
 NAMESPACE = UUID("5d1f6a0e-6f0b-5c55-9d0c-0c6c3a2d7a11")
 PATIENCE = 1.0  # seconds until the answer 202
@@ -57,6 +57,10 @@ class ActStore(Protocol):
         """See `DeliveryStore.clock`."""
         ...
 
+    async def audit(self, *, limit: int, id_: str | None = None) -> Sequence[AuditEntry]:
+        """See `OperationsStore.audit`."""
+        ...
+
     async def publish(self, name: str, value: Json, *, now: datetime) -> None:
         """See `MaintenanceStore.publish`."""
         ...
@@ -76,7 +80,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Act:
-    """One act: under way, or ended with a document or an error."""
+    """One act: under way, or ended with a document or an error. `accepted`: its asker was given the id alone."""
 
     wanted: Wanted
     began_at: datetime
@@ -84,6 +88,7 @@ class Act:
     task: asyncio.Task[Any] = field(init=False)
     ended_at: datetime | None = None
     error: Exception | None = None
+    accepted: bool = False
 
     @property
     def failed(self) -> bool:
@@ -160,6 +165,7 @@ class Acts:
             raise ConflictError(f"the act {wanted.id} was stopped: what was done stays, repeat it for the rest")
         if not ended:
             act.task.add_done_callback(partial(_log_fault, wanted))
+        act.accepted = act.accepted or not ended
         return act.task.result() if ended else None
 
     async def _run_long(self, act: Act, run: Callable[[], Awaitable[Any]]) -> Any:
@@ -205,12 +211,16 @@ class Acts:
     async def _publish(self, act: Act) -> None:
         traces = await self._left()
         traces[act.wanted.id] = act.trace
-        if act.ended_at and act.wanted.dry_run:
-            del traces[act.wanted.id]  # the console has many
+        if act.ended_at and (act.wanted.dry_run or await self._refused(act)):
+            traces.pop(act.wanted.id, None)  # of dry runs the console has many
         ended = [id_ for id_ in traces if (each := self._acts.get(id_)) is None or each.ended_at]
         for id_ in ended[: max(len(traces) - MAX_PUBLISHED, 0)]:
             del traces[id_]
         await self._store.publish(REPORT, published(traces), now=self._store.clock())
+
+    async def _refused(self, act: Act) -> bool:
+        """Whether it failed before it did anything, and its asker knows: a name that is mistyped, say."""
+        return bool(act.error) and not act.accepted and not await self._store.audit(limit=1, id_=act.wanted.id)
 
     async def _left(self) -> dict[str, Trace]:
         if self._traces is None:

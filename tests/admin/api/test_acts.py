@@ -342,6 +342,11 @@ async def test_acts_are_listed_and_dry_runs_only_while_they_go_on(gate: Gate, cl
     ]
 
 
+async def test_what_is_refused_before_it_did_anything_is_no_act_that_failed(client: Client) -> None:
+    assert (await send(client, "POST", "/drop", {"target": "warehose"}))[0] == 404
+    assert (await get(client, "/acts"))[1]["data"] == []
+
+
 # ---- acts of other relays on the same store
 
 
