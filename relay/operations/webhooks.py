@@ -60,7 +60,8 @@ async def webhook(desk: Desk, asked: Shown) -> WebhookHistoryDocument:
     """Show a webhook with all that came of it; NotFoundError, or ConflictError for a start that several ids have."""
     record = (await lookup.show(desk.store, asked.id)).record
     fetched = await lookup.fetched(desk.store, record.events)
-    return webhook_history(record, lookup.names_in(record.events, _names(desk)), fetched, await _situation(desk))
+    names, host = lookup.names_in(record.events, _names(desk)), _account_host(desk, record.webhook.source)
+    return webhook_history(record, names, fetched, await _situation(desk), host)
 
 
 async def event(desk: Desk, asked: Shown) -> EventHistoryDocument:
@@ -102,6 +103,12 @@ async def events(desk: Desk, asked: Events) -> Listing[EventDocument]:
         searched_to=page.searched_to,
         notes=() if page else tuple(await unknown_names(desk.store, wanted, desk.config_or_none(), begun=begun)),
     )
+
+
+def _account_host(desk: Desk, source: str) -> str:
+    config = desk.config_or_none()
+    account = config.sources[source].account if config and source in config.sources else None
+    return config.accounts[account].host if config and account and account in config.accounts else ""
 
 
 def _names(desk: Desk) -> EventNames:

@@ -19,3 +19,10 @@ def card(entity: str, id_: str, *, account: Any = None, host: str = "") -> str |
             return None
         host = f"{subdomain}.amocrm.ru"
     return f"https://{host}/{entity}/detail/{id_}"
+
+
+def host_of(account: Any, configured: str, named: str) -> str:
+    """The host that the routes have for the source, unless the event is of another account; else the one it `named`."""
+    subdomain = account.get("subdomain") if isinstance(account, Mapping) else None
+    other = isinstance(subdomain, str) and subdomain != configured.partition(".")[0]
+    return named if other or not configured else configured

@@ -195,16 +195,24 @@ class RawHistoryDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookHistoryDocument:
-    """A webhook with all that came of it; `raw` is there if it went to targets unparsed. `as_of`: when that was so."""
+    """A webhook with all that came of it; `raw` is there if it went to targets unparsed. `as_of`: when that was so.
+
+    `account_host`: of the account that the routes in force name for its source, or empty.
+    """
 
     webhook: WebhookDocument
     events: tuple[EventHistoryDocument, ...]
     raw: RawHistoryDocument | None
     as_of: Moment
+    account_host: str = ""
 
 
 def webhook_history(
-    record: WebhookRecord, names: Names, fetched: Mapping[str, Enrichment], situation: Situation
+    record: WebhookRecord,
+    names: Names,
+    fetched: Mapping[str, Enrichment],
+    situation: Situation,
+    account_host: str = "",
 ) -> WebhookHistoryDocument:
     """The document of a webhook and its events; `names` and what was `fetched` by their ids."""
     raw = record.raw
@@ -215,4 +223,5 @@ def webhook_history(
         if raw
         else None,
         as_of=situation.now,
+        account_host=account_host,
     )

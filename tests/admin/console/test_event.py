@@ -1,13 +1,23 @@
 """/events/{id} and /webhooks/{id}: what came, what became of it, why; and a delivery that is replayed."""
 
-import pytest
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+import pytest
+from aiohttp import web
+
+from relay.admin.api.asking import Asking
 from relay.admin.console import bodies
+from relay.admin.console.cards import host_of
+from relay.admin.console.subjects import objects_of
 from relay.amocrm import form, sample_bodies
 from relay.model import Health, State
+from relay.model.accounts import Account
+from relay.routes.config import Config
 from relay.store.contract import Archive
 from relay.store.records import Filter, HealthReport
-from tests.admin.console.conftest import OPERATOR, VIEWER, Client, see
+from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, see
 from tests.cli.conftest import CONTACT, CYRILLIC, GARBLED, NOON, OFFER, event_of, unread
 
 EVENT = event_of(OFFER)
@@ -62,6 +72,57 @@ async def test_the_request_is_a_command_without_its_secrets(browser: Client) -> 
 async def test_the_card_in_amocrm_is_of_the_account_that_sent_it(browser: Client) -> None:
     cards = [each for each in (await see(browser, f"/events/{EVENT}")).links if each.startswith("https:")]
     assert cards and all(each.startswith("https://") and "/leads/detail/" in each for each in cards)
+
+
+@pytest.mark.parametrize(
+    ("account", "configured", "named", "host"),
+    [
+        ({"subdomain": "one"}, "one.kommo.com", "", "one.kommo.com"),
+        ({"subdomain": "one"}, "one.kommo.com", "one.amocrm.ru", "one.kommo.com"),
+        ({"id": "1"}, "one.kommo.com", "", "one.kommo.com"),
+        ({"subdomain": "two"}, "one.kommo.com", "two.amocrm.com", "two.amocrm.com"),
+        ({"subdomain": "one"}, "", "one.amocrm.com", "one.amocrm.com"),
+        (None, "", "", ""),
+    ],
+)
+def test_a_card_is_in_the_account_of_the_source(account: object, configured: str, named: str, host: str) -> None:
+    assert host_of(account, configured, named) == host
+
+
+async def test_the_card_is_at_the_host_that_the_routes_have(
+    build: Callable[..., web.Application],
+    aiohttp_client: Callable[..., Awaitable[Client]],
+    store: Archive,
+    config: Config,
+) -> None:
+    source = replace(config.sources["crm"], account="main")
+    named = replace(config, sources={"crm": source}, accounts={"main": Account(name="main", host="example.kommo.com")})
+    browser = await aiohttp_client(build(asking=Asking(store, lambda: named)), headers=FOLLOWED)
+    cards = [each for each in (await see(browser, f"/events/{EVENT}")).links if each.startswith("https:")]
+    assert cards and all("//example.kommo.com/leads/detail/" in each for each in cards)
+
+
+@pytest.mark.parametrize(
+    ("entity", "data", "found"),
+    [
+        ("leads", {"id": "7"}, [("leads", "7")]),
+        ("leads", {"id": "7", "element_type": "2", "element_id": "7"}, [("leads", "7")]),
+        ("task", {"id": "5", "element_type": "2", "element_id": "7"}, [("task", "5"), ("leads", "7")]),
+        ("task", {"id": "5", "element_type": "1", "element_id": "7"}, [("task", "5")]),
+        ("message", {"id": "uuid", "entity_type": "leads", "entity_id": 7}, [("leads", "7")]),
+        ("talk", {"id": "***", "entity_type": "***", "entity_id": "***"}, []),
+        ("robots", {"id": "7"}, []),
+        ("leads", "***", []),
+    ],
+)
+def test_an_event_is_about_its_object_and_its_lead(entity: str, data: object, found: list[tuple[str, str]]) -> None:
+    assert objects_of({"entity": entity, "data": data}) == found
+
+
+async def test_the_page_leads_to_the_story_of_its_lead(browser: Client) -> None:
+    seen = await see(browser, f"/events/{EVENT}")
+    [number] = re.findall(r"Story: lead (\d+)", seen.text)
+    assert f"/leads/{number}" in seen.links
 
 
 async def test_a_webhook_that_was_not_read_says_why_and_shows_what_came(browser: Client) -> None:

@@ -53,6 +53,7 @@ async def test_what_was_not_read_or_taken_or_let_in_is_counted_without_an_alarm(
     await empty.keep(unread(OFFER, form.encode(body)), [RoutedEvent(event=each, payload=dump(each)) for each in found])
     seen = await see(fresh, "/")
     assert "All is well." in seen.text and "1 event that no route took" in seen.text
+    assert "1 event is kept and was sent to no target, as no route takes it: no fault" in seen.text
     assert "0 webhooks could not be read" in seen.text and "0 requests refused in 24 h" in seen.text
     assert {"/unparsed", "/unrouted", "/refused"} <= set(seen.links)
 

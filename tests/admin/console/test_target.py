@@ -80,6 +80,7 @@ async def test_of_a_long_backlog_it_shows_what_has_waited_the_longest(browser: C
     _, longest, newest = seen.text.replace("What waits,", "What has waited the longest").split(
         "What has waited the longest"
     )
+    assert "1 of 13 pending deliveries" in longest and "10 of 13 pending deliveries" in newest
     assert "9120034" in longest and "700" not in longest
     assert "9120034" not in newest and "711" in newest
 

@@ -7,10 +7,11 @@ from aiohttp import web
 
 from relay.admin.auth import ASKER
 from relay.admin.console import bodies, counted, forms
-from relay.admin.console.cards import card
+from relay.admin.console.cards import card, host_of
 from relay.admin.console.curl import curl
 from relay.admin.console.filters import json
 from relay.admin.console.page import Page, ask, render
+from relay.admin.console.subjects import objects_of
 from relay.errors import NotFoundError, RelayError
 from relay.operations.documents.routes import ExplanationDocument
 from relay.operations.documents.webhooks import EventHistoryDocument, WebhookHistoryDocument
@@ -39,7 +40,8 @@ async def get(request: web.Request) -> web.Response:
         tree=tree,
         json=bodies.text(json(event.event)) if event else None,
         enriched=bodies.text(json(event.enriched)) if event and event.enriched is not None else None,
-        card=_card(event, tree.host),
+        stories=objects_of(event.event or {}) if event else (),
+        card=_card(event, found.account_host, tree.host),
         explained=explained,
         unexplained=unexplained,
         curls=_curls(explained) if request[ASKER].payloads else {},
@@ -54,11 +56,12 @@ def _event(found: WebhookHistoryDocument, id_: str) -> EventHistoryDocument | No
     return named[0] if named else None
 
 
-def _card(event: EventHistoryDocument | None, host: str) -> str | None:
+def _card(event: EventHistoryDocument | None, configured: str, named: str) -> str | None:
     about: Any = event.event if event and event.event else {}
     data = about.get("data")
     id_ = str(data.get("id", "")) if isinstance(data, dict) else ""
-    return card(str(about.get("entity", "")), id_, account=about.get("account"), host=host)
+    account = about.get("account")
+    return card(str(about.get("entity", "")), id_, account=account, host=host_of(account, configured, named))
 
 
 # ---- why these routes
