@@ -13,7 +13,7 @@ from opentelemetry.sdk.resources import Resource as DetectedResource
 
 import relay
 from relay.errors import ConfigurationError
-from relay.observe.tracing import Collector
+from relay.observe.collector import Collector
 from relay.observe.wire import delimited
 from relay.os_errors import os_error_text
 

@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector as Series
 
 from relay.model.trace import is_sampled
 from relay.observe import spans
+from relay.observe.collector import Collector
 from relay.observe.otlp import Exporter, NotTaken
-from relay.observe.tracing import Collector
 from relay.signals import (
     Attempted,
     ConfigActivated,

@@ -14,7 +14,7 @@ from relay.errors import ConfigurationError
 from relay.model import Dead, Reason, RetryAt
 from relay.model.trace import attempt_span_id, webhook_trace
 from relay.observe import exporting_spans, traces
-from relay.observe.tracing import Collector, collector_of
+from relay.observe.collector import Collector, collector_of
 from relay.signals import (
     Attempted,
     Committed,
