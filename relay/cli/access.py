@@ -7,15 +7,18 @@ from pathlib import Path
 import click
 
 from relay.cli import NotDone
+from relay.cli.desk import Place, place_options
 from relay.cli.flag_types import duration
 from relay.cli.options import LINES, ListingCommand, access_option, asynchronous, json_option, listing_json_option
-from relay.cli.output import cell, json_line, note, print_json, put, table
+from relay.cli.output import cell, json_line, note, print_document, print_json, put, table
 from relay.cli.store import operator, store_option, visiting
 from relay.cli.times import Times, local
 from relay.errors import RelayError
 from relay.operations import access as operation
 from relay.operations.access import Entry, Issued
 from relay.operations.asker import Role
+from relay.operations.reloads import Nothing
+from relay.operations.sessions import END_SESSIONS
 from relay.store.open import StoreUrl
 
 _file_option = access_option("The access file, as relay run has it.", required=True)
@@ -92,6 +95,27 @@ async def rotate(name: str, expires: timedelta | None, as_json: bool, access_fil
     issued = operation.rotate(access_file, name, expires=expires, now=datetime.now(UTC))
     _print(issued, as_json)
     await _audit("access rotate", issued.entry, store_url)
+
+
+@access.command("end-sessions")
+@place_options
+@json_option
+@asynchronous
+async def end_sessions(place: Place, as_json: bool) -> None:
+    """End every session of the console: everybody has to log in again.
+
+    For a cookie that may be in wrong hands. Every relay on the store notices within ten seconds. Tokens stay as they
+    are: one that may be in wrong hands is replaced with relay access rotate, which ends its sessions alone.
+
+    \b
+    relay access end-sessions
+    """  # noqa: D301  # \b is click's sign for "keep these lines"
+    async with place.desk(noting=True) as desk:
+        done = await desk.ask(END_SESSIONS, Nothing())
+    if as_json:
+        print_document(done)
+    else:
+        click.echo("all sessions of the console have ended")
 
 
 @access.command("list", cls=ListingCommand)

@@ -25,6 +25,7 @@ from relay.operations.reparses import REPARSE
 from relay.operations.replays import REPLAYS
 from relay.operations.routes import CHECK, DIFF, EXPLAIN
 from relay.operations.samples import SAMPLE
+from relay.operations.sessions import END_SESSIONS
 from relay.operations.status import STATUS, TARGET, TARGETS
 from relay.operations.story import STORY
 from relay.operations.target_settings import TARGET_SETTINGS
@@ -66,6 +67,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     # acts
     DISMISS,
     DROP,
+    END_SESSIONS,
     FORGET,
     GUARD_RESUME,
     HEAL_APPROVE,

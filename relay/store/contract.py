@@ -426,6 +426,10 @@ class OperationsStore(Protocol):
         """Audit an act that changes nothing here, like a backup; repeated, it is audited once."""
         ...
 
+    async def end_sessions(self, act: AuditEntry) -> None:
+        """Make another key for the console's cookies (`session_key`): those there are are worth nothing any more."""
+        ...
+
     async def accept_losses(self, act: AuditEntry) -> int:
         """Report missing webhooks no more; return how many that are."""
         ...

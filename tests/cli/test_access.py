@@ -124,3 +124,13 @@ def test_a_file_that_others_may_read_is_not_added_to(run: Run, file: Path) -> No
     assert len(json.loads(file.read_text())["tokens"]) == 1
     file.chmod(0o600)
     assert [each.name for each in access.load(file)] == ["olga"]
+
+
+def test_all_sessions_are_ended_and_that_is_in_the_audit(run: Run, kept: Path) -> None:
+    key = kept.with_name(f"{kept.name}.session-key")
+    key.write_bytes(bytes(32))
+    key.chmod(0o600)
+    ended = run("access", "end-sessions")
+    assert (ended.exit_code, ended.output) == (0, "all sessions of the console have ended\n")
+    assert key.read_bytes() != bytes(32)
+    assert json.loads(run("audit", "--json").output)[0]["command"] == "access end-sessions"

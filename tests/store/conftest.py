@@ -92,7 +92,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> StoreUrl:
     dsn = request.getfixturevalue("postgres_dsn")
     with psycopg.connect(dsn, autocommit=True) as connection:
         for script in scripts():
-            connection.execute(script.sql.encode())
+            connection.execute(f"{script.sql}\nupdate relay_meta set schema = {script.number}".encode())
     return PostgresUrl(dsn, shown="postgresql://…")
 
 

@@ -43,6 +43,7 @@ VERBS: dict[str, Callable[[Archive], Awaitable[object]]] = {
     "resume": lambda store: store.resume("bot", act()),
     "reparse": lambda store: store.reparse(webhook(1), [routed(1, to())], act()),
     "record_audit": lambda store: store.record_audit(act(), 1),
+    "end_sessions": lambda store: store.end_sessions(act()),
     "accept_losses": lambda store: store.accept_losses(act()),
     "audit": lambda store: store.audit(limit=1),
     "bury": lambda store: store.erasure.bury([], act()),

@@ -4,9 +4,11 @@ Nothing is kept here of a session. What signs a cookie is made of a random key a
 shown: whoever reads the access file has no key, whoever reads the key has no token, and a new token has another hash.
 """
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +17,7 @@ from aiohttp import web
 from itsdangerous import BadData, URLSafeSerializer
 
 from relay.admin.auth import utc_now
+from relay.errors import RelayError
 from relay.operations.access import Bearers
 from relay.operations.asker import Asker
 
@@ -24,6 +27,10 @@ WHOLE = timedelta(days=7)
 """A session is over then in any case."""
 RENEWED_AFTER = timedelta(minutes=5)
 """A cookie that is older than this is replaced by the next answer."""
+
+KEY_AGE = timedelta(seconds=10)
+"""The key is read again after so long: somebody may have ended all sessions."""
+KEY_WITHIN = 1.0  # seconds; with a store that is away the last key goes on
 
 MOST = 640
 """Characters of a cookie: it may be compressed, and is read before its signature is known to be ours."""
@@ -60,6 +67,8 @@ class Sessions:
         self._bearers = bearers
         self._read_key = key
         self._key: bytes | None = None
+        self._read_at: datetime | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._secure = secure
         self._now = now
 
@@ -78,7 +87,11 @@ class Sessions:
         if not any(name.startswith(self._prefix) for name in request.cookies):
             return lambda: None
         key = await self._ready()
-        return lambda: self._asker(request, key)
+        return lambda: self._still(request, key)
+
+    def all_ended(self) -> None:
+        """Read the key again at the next request: all sessions were ended here."""
+        self._read_at = None
 
     def renew(self, request: web.Request, response: web.StreamResponse) -> None:
         """Replace a cookie that is in force by a younger one, so that it does not end while it is used."""
@@ -90,8 +103,31 @@ class Sessions:
 
     async def _ready(self) -> bytes:
         if self._key is None:
-            self._key = await self._read_key()
+            self._key, self._read_at = await self._read_key(), self._now()
+        elif self._is_stale():
+            await asyncio.shield(self._read_again())
         return self._key
+
+    def _is_stale(self) -> bool:
+        return self._read_at is None or self._now() - self._read_at >= KEY_AGE
+
+    def _read_again(self) -> "asyncio.Task[None]":
+        """Begin to read the key, unless that is under way."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._renew_key())
+        return self._reading
+
+    async def _renew_key(self) -> None:
+        with suppress(RelayError, TimeoutError):
+            async with asyncio.timeout(KEY_WITHIN):
+                self._key = await self._read_key()
+        self._read_at = self._now()
+
+    def _still(self, request: web.Request, key: bytes) -> Asker | None:
+        """Whose the cookie is; nobody's once another key is known, which streams have looked for."""
+        if self._is_stale():
+            self._read_again()
+        return self._asker(request, key) if key == self._key else None
 
     # ---- the cookie
 

@@ -206,6 +206,7 @@ _HAPPENED = {
 _DONE = {
     "account login": lambda: pgettext("act", "account login"),
     "access": lambda: pgettext("act", "access"),
+    "access end-sessions": lambda: pgettext("act", "access end-sessions"),
     "backup": lambda: pgettext("act", "backup"),
     "connect": lambda: pgettext("act", "connect"),
     "disconnect": lambda: pgettext("act", "disconnect"),

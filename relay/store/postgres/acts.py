@@ -15,6 +15,7 @@ from relay.store.postgres.connection import Connection, Interactive, Row, Statem
 from relay.store.postgres.text import clean
 from relay.store.records import AckGap, AuditEntry
 from relay.store.requests import KeepRequest
+from relay.store.session_key import new_key
 from relay.store.times import to_ms
 
 T = TypeVar("T")
@@ -83,6 +84,16 @@ class Acts:
     async def record_audit(self, act: AuditEntry, count: int) -> None:
         """See `contract.OperationsStore.record_audit`."""
         await self.commit(lambda transaction: audit.record(transaction, act, count))
+
+    async def end_sessions(self, act: AuditEntry) -> None:
+        """See `contract.OperationsStore.end_sessions`."""
+        sql = "update session_keys set key = %s where name = 'console'"
+
+        async def end(transaction: Transaction) -> None:
+            await transaction.rows(sql, (new_key(),))
+            await audit.record(transaction, act, 1)
+
+        await self.commit(end)
 
     async def accept_losses(self, act: AuditEntry) -> int:
         """See `contract.OperationsStore.accept_losses`."""

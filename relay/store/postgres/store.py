@@ -435,6 +435,9 @@ class PostgresStore:
     ) -> bool:
         return await self._acts.reparse(webhook, routed, act, hooks)
 
+    async def end_sessions(self, act: AuditEntry) -> None:
+        await self._acts.end_sessions(act)
+
     async def record_audit(self, act: AuditEntry, count: int) -> None:
         await self._acts.record_audit(act, count)
 

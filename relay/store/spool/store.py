@@ -362,6 +362,9 @@ class SpoolingStore:
     ) -> bool:
         return await self._shared.reparse(webhook, routed, act, hooks)
 
+    async def end_sessions(self, act: AuditEntry) -> None:
+        await self._shared.end_sessions(act)
+
     async def record_audit(self, act: AuditEntry, count: int) -> None:
         await self._shared.record_audit(act, count)
 

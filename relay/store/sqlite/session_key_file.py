@@ -24,6 +24,10 @@ class SessionKeyFile:
         """Return what is in the file, made if it is missing."""
         return await asyncio.to_thread(_read_or_make, self._file)
 
+    async def replace(self) -> None:
+        """Make another key, if there is one; StoreBusy if that cannot be done now."""
+        await asyncio.to_thread(_replace, self._file)
+
 
 def _read_or_make(file: Path) -> bytes:
     try:
@@ -55,17 +59,44 @@ def _read(file: Path) -> bytes:
 
 
 def _make(file: Path) -> None:
-    """Write a key beside, then give it the name, unless somebody else was first."""
+    """Write a key beside, then give it the name, unless another process was first."""
+    temporary = _written_beside(file)
+    try:
+        with suppress(FileExistsError):
+            os.link(temporary, file)
+    finally:
+        temporary.unlink()
+    _sync_folder(file)
+
+
+def _replace(file: Path) -> None:
+    """Write another key beside, for the owner of this one, then put it in its place."""
+    try:
+        owner = file.stat()
+        temporary = _written_beside(file)
+        try:
+            if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):  # root's command, another's relay
+                os.chown(temporary, owner.st_uid, owner.st_gid)
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(file)
+    except FileNotFoundError:  # nobody has logged in yet
+        return
+    except OSError as error:
+        raise StoreBusy(write_problem(file, error)) from None
+
+
+def _written_beside(file: Path) -> Path:
     descriptor, temporary = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".tmp", dir=file.parent)  # mode 0600
     with os.fdopen(descriptor, "wb") as opened:
         opened.write(new_key())
         opened.flush()
         os.fsync(opened.fileno())
-    try:
-        with suppress(FileExistsError):
-            os.link(temporary, file)
-    finally:
-        Path(temporary).unlink()
+    return Path(temporary)
+
+
+def _sync_folder(file: Path) -> None:
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -67,6 +67,7 @@ from relay.store.sqlite.moved_files import SUFFIXES, Files, check_permitted, ref
 from relay.store.sqlite.owner import register
 from relay.store.sqlite.questions import SqliteQuestions
 from relay.store.sqlite.rewriting import Rewriting
+from relay.store.sqlite.session_key_file import SessionKeyFile
 from relay.store.sqlite.sql import PREPARED, rows
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
@@ -468,6 +469,10 @@ class SqliteStore:
         self, webhook: Webhook, routed: Sequence[RoutedEvent], act: AuditEntry, hooks: Sequence[Hook] = ()
     ) -> bool:
         return await self._writer.submit(lambda cursor: ingest.reparse(cursor, webhook, routed, act, hooks))
+
+    async def end_sessions(self, act: AuditEntry) -> None:
+        await SessionKeyFile(self._path).replace()
+        await self.record_audit(act, 1)
 
     async def record_audit(self, act: AuditEntry, count: int) -> None:
         await self._writer.submit(lambda cursor: audit.record(cursor, act, count))

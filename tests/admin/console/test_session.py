@@ -1,5 +1,6 @@
 """Log-in: a token -> a cookie that ends with its token, by its age, and by idleness; and where it leads."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.cookies import Morsel
@@ -12,19 +13,22 @@ from aiohttp import ClientResponse, web
 from relay.admin import auth
 from relay.admin.console import session
 from relay.admin.console.console import Console
-from relay.admin.console.session import IDLE, RENEWED_AFTER, WHOLE, Sessions
+from relay.admin.console.session import IDLE, KEY_AGE, RENEWED_AFTER, WHOLE, Sessions
 from relay.errors import StoreBusy
 from relay.model import Secret
 from relay.operations import access
 from relay.operations.access import Bearers
 from relay.operations.asker import Role
 from relay.signals import ClientLockedOut, Signal
+from relay.store.contract import Archive
+from relay.store.records import AuditEntry
 from tests.admin.console.conftest import Client, see
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 KEY = bytes(range(32))
 ADMIN = "an-operator-0123456789"
+PATIENCE = 30.0  # seconds: a bound of a hang
 
 
 class World:
@@ -32,7 +36,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "access.json"
-        self.now, self.busy = NOON, False
+        self.now, self.busy, self.key = NOON, False, KEY
         self.signals: list[Signal] = []
         self.bearers = Bearers(admin=Secret(ADMIN))
         self.token = access.add(
@@ -46,7 +50,7 @@ class World:
     async def read_key(self) -> bytes:
         if self.busy:
             raise StoreBusy("the database is away")
-        return KEY
+        return self.key
 
 
 @pytest.fixture
@@ -218,6 +222,61 @@ async def test_a_young_cookie_and_a_file_for_ever_set_none(browser: Client, worl
     world.now += RENEWED_AFTER
     assert not (await browser.get("/favicon.svg")).cookies
     assert cookie(await browser.get("/"))
+
+
+# ---- all of them ended
+
+
+async def test_all_sessions_end_within_ten_seconds_of_another_key(browser: Client, world: World) -> None:
+    await log_in(browser)
+    world.key = bytes(range(1, 33))
+    assert await is_in(browser)
+    world.now += KEY_AGE
+    assert not await is_in(browser)
+    await log_in(browser)
+    assert await is_in(browser)
+
+
+async def test_with_a_store_that_is_away_sessions_go_on(browser: Client, world: World) -> None:
+    await log_in(browser)
+    world.busy = True
+    world.now += KEY_AGE
+    assert await is_in(browser)
+    world.busy, world.key = False, bytes(range(1, 33))
+    world.now += KEY_AGE
+    assert not await is_in(browser)
+
+
+async def test_an_operator_ends_all_sessions_on_a_page_and_a_viewer_does_not(
+    browser: Client, world: World, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def end_sessions(_self: Archive, act: AuditEntry) -> None:
+        world.key = bytes(range(1, 33))
+        await store.record_audit(act, 1)
+
+    monkeypatch.setattr(type(store), "end_sessions", end_sessions)
+    await log_in(browser, world.token)
+    assert "/sessions/end" not in (await see(browser, "/preferences")).source
+    await browser.post("/sessions/end", data={}, allow_redirects=False)
+    assert await is_in(browser)
+    await log_in(browser)
+    seen = await see(browser, "/preferences")
+    answer = await browser.post("/sessions/end", data=seen.form("/sessions/end"), allow_redirects=False)
+    assert answer.status == 303
+    assert "Everybody has to log in again." in (await see(browser, answer.headers["Location"])).text
+    assert not await is_in(browser)
+    [entry] = await store.audit(limit=9)
+    assert (entry.command, entry.who) == ("access end-sessions", "RELAY_ADMIN_TOKEN")
+
+
+async def test_a_stream_of_a_session_that_was_ended_ends(browser: Client, world: World) -> None:
+    await log_in(browser)
+    async with browser.get("/live/stream") as stream:
+        assert stream.status == 200
+        world.key = bytes(range(1, 33))
+        world.now += KEY_AGE
+        async with asyncio.timeout(PATIENCE):
+            await stream.read()
 
 
 # ---- forgeries

@@ -1,4 +1,4 @@
-"""/login, /logout -> a token is shown once, and the browser has a cookie for it."""
+"""/login, /logout, /sessions/end -> a token is shown once, and the browser has a cookie for it, or none any more."""
 
 from http import HTTPStatus
 
@@ -11,6 +11,7 @@ from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import SESSIONS, Page, own_path, render
 from relay.operations.access import Expired
 from relay.operations.asker import Asker
+from relay.operations.sessions import END_SESSIONS, SessionsEndedDocument
 
 
 async def ask_for_token(request: web.Request) -> web.Response:
@@ -58,8 +59,21 @@ async def log_out(request: web.Request) -> web.Response:
     return response
 
 
+async def end_all(request: web.Request) -> web.Response:
+    """End every session, this one too."""
+    response = await forms.act(request, END_SESSIONS, {}, _ended)
+    if sessions := request.app.get(SESSIONS):
+        sessions.all_ended()
+    return response
+
+
+def _ended(_done: SessionsEndedDocument) -> str:
+    return _("Everybody has to log in again.")
+
+
 PAGES = (
     Page(path="/login", handler=ask_for_token, public=True),
     Page(path="/login", handler=log_in, method="POST", public=True),
     Page(path="/logout", handler=log_out, method="POST"),
+    Page(path="/sessions/end", handler=end_all, method="POST"),
 )
