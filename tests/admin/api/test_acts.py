@@ -162,6 +162,12 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made.open.set()
 
 
+async def both(gate: Gate) -> None:
+    """Return once two acts have begun, which is after their answer."""
+    while gate.begun < 2:  # noqa: ASYNC110  as they do
+        await asyncio.sleep(0)
+
+
 async def ended(client: Client, act: str) -> dict[str, Any]:
     while (found := (await get(client, f"/acts/{act}"))[1])["state"] == "running":  # noqa: ASYNC110  as a client asks
         await asyncio.sleep(0)
@@ -320,8 +326,7 @@ async def test_dry_runs_take_neither_the_places_of_questions_nor_those_of_acts(
 ) -> None:
     monkeypatch.setattr("relay.admin.api.asking.MAX_WAIT", 0.0)
     trials = [(await send(client, "POST", "/slow", {"dry_run": True}))[1]["act"] for _ in range(10)]
-    while gate.begun < 2:  # noqa: ASYNC110  they begin after their answer
-        await asyncio.sleep(0)
+    await both(gate)
     assert (await get(client, "/deliveries"))[0] == 200
     gate.recorded.clear()
     await send(client, "POST", "/slow", {})
@@ -334,6 +339,7 @@ async def test_dry_runs_take_neither_the_places_of_questions_nor_those_of_acts(
 async def test_acts_are_listed_and_dry_runs_only_while_they_go_on(gate: Gate, client: Client) -> None:
     _, trial = await send(client, "POST", "/slow", {"dry_run": True})
     _, act = await send(client, "POST", "/slow", {})
+    await both(gate)
     _, found = await get(client, "/acts?state=running", headers=VIEWER)
     assert {each["act"]: each["dry_run"] for each in found["data"]} == {trial["act"]: True, act["act"]: False}
     gate.open.set()

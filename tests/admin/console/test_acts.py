@@ -5,7 +5,7 @@ import re
 from relay.model import State
 from relay.store.contract import Archive
 from relay.store.records import Filter
-from tests.admin.api.test_acts import Gate
+from tests.admin.api.test_acts import Gate, both
 from tests.admin.api.test_acts import gate as gate
 from tests.admin.console.conftest import OPERATOR, VIEWER, Client, Seen, see, sent
 from tests.admin.console.test_live import EVENTS
@@ -118,11 +118,13 @@ async def test_a_viewer_may_read_them(guarded: Client) -> None:
 async def test_what_goes_on_or_failed_stands_above_the_first_page(gate: Gate, browser: Client) -> None:
     running = (await (await browser.post("/api/v1/slow", json={})).json())["act"]
     failed = (await (await browser.post("/api/v1/slow", json={"fail": True})).json())["act"]
+    await both(gate)
     seen = await see(browser, "/acts")
     assert "Under way, or not done" in seen.text and {f"/acts/{running}", f"/acts/{failed}"} <= {*seen.links}
     gate.open.set()
-    while "under way" in (await see(browser, f"/acts/{running}")).text:
-        pass
+    for each in (running, failed):
+        while "under way" in (await see(browser, f"/acts/{each}")).text:
+            pass
     seen = await see(browser, "/acts")
     assert "✗ failed" in seen.text
     assert "Under way" not in (await see(browser, "/acts?who=olga")).text
