@@ -191,8 +191,8 @@ class LazyGroup(click.Group):
         options = [each for each in error.ctx.command.params if isinstance(each, click.Option)]
         match error:
             case click.NoSuchOption(option_name="--relay"):
-                error.message = "'--relay' asks a relay elsewhere, and this command works on this machine alone"
-                error.possibilities = None
+                says = "'--relay' asks a relay elsewhere, and this command works on this machine alone"
+                return click.UsageError(says, error.ctx)
             case click.NoSuchOption():
                 hidden = {name for each in options if each.hidden for name in each.opts}
                 possible = [each for each in error.possibilities or () if each not in hidden]
