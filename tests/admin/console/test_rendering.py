@@ -1,10 +1,13 @@
 """A template -> text, in slices."""
 
 import asyncio
+from pathlib import Path
 from time import perf_counter
 
-from jinja2 import Environment
+import pytest
+from jinja2 import Environment, nodes
 
+from relay.admin.console import rendering
 from relay.admin.console.rendering import SLICE, rendered
 
 SLOW = 5
@@ -38,3 +41,15 @@ async def test_a_text_is_what_jinja2_makes_of_it() -> None:
     )
     values = {"name": "<b>", "rows": range(3)}
     assert await rendered(template, values) == template.render(values)
+
+
+OF_A_FEW_ROWS = {"history.html", "target.html"}
+TEMPLATES = sorted(Path(rendering.__file__).parent.glob("templates/**/*.html"))
+
+
+@pytest.mark.parametrize("file", [each for each in TEMPLATES if each.name not in OF_A_FEW_ROWS], ids=lambda f: f.name)
+def test_rows_come_one_by_one_and_no_macro_makes_them_all(file: Path) -> None:
+    """What a macro makes is one chunk: a slice that takes as long as all of it."""
+    page = Environment(extensions=["jinja2.ext.i18n"]).parse(file.read_text("utf-8"))
+    loops = [loop for macro in page.find_all(nodes.Macro) for loop in macro.find_all(nodes.For)]
+    assert not [data for loop in loops for data in loop.find_all(nodes.TemplateData) if "<tr" in data.data]
