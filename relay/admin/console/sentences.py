@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 
 from relay.admin.console.languages import ENGLISH, gettext, language
+from relay.admin.console.lint_sentences import LINT_SENTENCES
 from relay.operations.translatable import N_
 
 SENTENCES = (
@@ -63,6 +64,7 @@ SENTENCES = (
     N_("{name}: webhook in amoCRM wrong account"),
     N_("{name}: webhook in amoCRM no rights"),
     N_("{name}: webhook in amoCRM unpaid"),
+    *LINT_SENTENCES,
     # what cannot be done, or found
     N_("{name} is not paused: see relay status"),
     N_("(did you mean {other}?)"),

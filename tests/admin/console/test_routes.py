@@ -11,6 +11,7 @@ from aiohttp import web
 
 from relay.admin.api.asking import Asking
 from relay.admin.console.drafts import Draft, draft_of
+from relay.admin.console.languages import COOKIE
 from relay.amocrm import sample_bodies
 from relay.model import Secret
 from relay.model.notify import Kind, Notify, Slack
@@ -113,6 +114,31 @@ async def test_a_draft_begins_with_the_routes_in_force_and_is_tried_without_thei
     assert "Request to sales-bot POST ${MASKED_1}" in seen.text
     broken = await put(browser, "/routes/try", body=BODY, text="version: 1\nroutes: 7")
     assert "routes: must be a list" in broken.text and "routes: 7" in broken.source
+
+
+async def test_warnings_of_a_draft_are_in_the_language_of_the_page(browser: Client) -> None:
+    draft = """\
+version: 1
+sources: {crm: {token: "${TOKEN}"}}
+targets:
+  bot: {url: "http://bot.example/"}
+  spare: {url: "https://bot.example/"}
+routes:
+  - name: one
+    match: {entity: leads, action: status, status_id: 7, statu: 5}
+    to: bot
+"""
+    answer = await browser.post("/routes/diff", data={"text": draft}, headers={"Cookie": f"{COOKIE}=ru"})
+    text = Seen(await answer.text()).text
+    for said in (
+        "ни один маршрут его не называет",
+        "по пути можно прочитать",
+        "не доставляются",
+        "сделка, созданная в этапе",
+    ):
+        assert said in text, said
+    assert "amoCRM, насколько известно, не присылает поля 'statu'" in text
+    assert "no route names it" not in text
 
 
 async def test_a_draft_to_compare_begins_with_the_routes_in_force(browser: Client, guarded: Client) -> None:
