@@ -58,11 +58,13 @@ class Block:
         if not self._stored:
             await self._tell()
             return self._stored
+        before = self._error
         try:
             blocked = (await self._records.read(self._account)).blocked
         except StoreError:
             return False
-        self._error = (self._error or Blocked(blocked)) if blocked else None
+        if self._error is before:  # else an answer has told us since
+            self._error = (before or Blocked(blocked)) if blocked else None
         return True
 
     async def _store(self, blocked: str | None) -> bool:
