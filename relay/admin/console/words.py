@@ -233,6 +233,7 @@ _DONE = {
     "spool forget": lambda: pgettext("act", "spool forget"),
     "stop": lambda: pgettext("act", "stop"),
     "verify --accept-loss": lambda: pgettext("act", "verify --accept-loss"),
+    "verify": lambda: pgettext("act", "verify"),
 }
 
 COMMANDS = tuple(sorted(_DONE))

@@ -6,7 +6,7 @@ import pytest
 
 from relay.admin.console.static import FOLDER
 from relay.store.contract import Archive
-from tests.admin.console.conftest import VIEWER, Client, see
+from tests.admin.console.conftest import VIEWER, Client, see, sent
 from tests.store.test_questions import refused
 
 
@@ -36,3 +36,11 @@ async def test_about_has_the_version_the_keys_and_every_licence(browser: Client)
     vendored = [each.name.removesuffix(".min.js") for each in (FOLDER / "vendor").glob("*.js")]
     assert len(vendored) > 1 and all(name in seen.text for name in vendored)
     assert "Permission to use, copy, modify" in seen.text
+
+
+async def test_the_store_is_verified_by_an_operator(browser: Client, guarded: Client) -> None:
+    """Where no process can be begun, as here, it says so: the act was asked for."""
+    seen = await sent(browser, await see(browser, "/relays"), "/relays/verify")
+    assert "no relay runs here that could verify its store" in seen.text
+    shown = await see(guarded, "/relays", headers=VIEWER)
+    assert "/relays/verify" not in [each["action"] for each in shown.forms]
