@@ -19,8 +19,8 @@ def action_word(action: str) -> str:
 
 
 def act_word(command: str) -> str:
-    """`pause`, as the audit has it, in the language of the page."""
-    return _DONE.get(command, lambda: command)()
+    """`pause`, as the audit has it, or an operation, in the language of the page."""
+    return (_DONE | _UNDER_WAY).get(command, lambda: command)()
 
 
 def state_kind(state: str) -> str:
@@ -233,8 +233,12 @@ _DONE = {
     "spool forget": lambda: pgettext("act", "spool forget"),
     "stop": lambda: pgettext("act", "stop"),
     "verify --accept-loss": lambda: pgettext("act", "verify --accept-loss"),
+}
+_UNDER_WAY = {
+    "replays": _DONE["replay"],
     "verify": lambda: pgettext("act", "verify"),
 }
+"""Operations that the audit calls otherwise, or not at all."""
 
 COMMANDS = tuple(sorted(_DONE))
 """Acts, as the audit calls them."""

@@ -21,7 +21,8 @@ from relay.store.contract import Archive
 from relay.store.records import AuditEntry, Report
 from relay.store.sqlite.questions import SqliteQuestions
 from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get, send
-from tests.cli.conftest import MINUTE, NOON
+from tests.cli.conftest import MINUTE, NOON, Run
+from tests.cli.conftest import run as run
 
 
 async def paused(store: Archive) -> list[str]:
@@ -296,6 +297,21 @@ async def test_a_replay_that_was_stopped_has_replayed_some_and_later_the_rest(
     await send(client, "POST", "/replays", asked, Idempotency_Key="k1")
     found = await ended(client, act)
     assert (found["state"], found["count"], found["document"]["done"]) == ("done", 2, 1)
+
+
+async def test_a_command_stops_an_act_from_afar_and_shows_it(
+    gate: Gate, client: Client, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELAY_TOKEN", OPERATOR["Authorization"].removeprefix("Bearer "))
+    at = ("--relay", str(client.make_url("")).rstrip("/"))
+    _, accepted = await send(client, "POST", "/slow", {})
+    await gate.recorded.wait()
+    here = await asyncio.to_thread(run, "acts", "stop", accepted["act"])
+    assert here.exit_code == 1 and "stop it there, relay acts stop" in here.stderr
+    stopped = await asyncio.to_thread(run, "acts", "stop", accepted["act"], *at)
+    assert (stopped.exit_code, stopped.stdout) == (0, "slow is stopped: what was done stays\n")
+    again = await asyncio.to_thread(run, "acts", "show", accepted["act"], *at)
+    assert "stopped" in again.stdout and "RELAY_ADMIN_TOKEN" in again.stdout
 
 
 async def test_what_is_not_to_be_stopped_or_has_ended_is_not(gate: Gate, client: Client) -> None:
