@@ -220,7 +220,7 @@ def relay() -> None:
 
     \b
     New here?   relay demo
-    Set up:     relay check routes.yaml  &&  relay run
+    Set up:     relay init  &&  relay check  &&  relay run
     In doubt:   relay status,  relay list --state dead,  relay show ID
     """  # noqa: D301  # \b is click's sign for "keep these lines"
 

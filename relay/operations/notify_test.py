@@ -6,8 +6,9 @@ hold it up, and it counts in no metric.
 
 import asyncio
 import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
@@ -18,6 +19,7 @@ from relay.model.notify import Notify
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.notify import NotifyTestDocument, ReceiverDocument
+from relay.routes.config import Config
 
 if TYPE_CHECKING:
     from relay.notify.notification import Notification
@@ -34,23 +36,35 @@ class NotifyTest:
 
 async def notify_test(desk: Desk, asked: NotifyTest) -> NotifyTestDocument:
     """Send a test to one receiver, or to all at once; NotFoundError if there is none, or none at that place."""
-    config = desk.config()
+    chosen = _chosen(desk.config(), asked)
+    await desk.store.record_audit(desk.act("notify test", {"to": [each.name for each in chosen]}), len(chosen))
+    return await _all_sent(chosen, desk.now)
+
+
+async def sent_unaudited(config: Config, asked: NotifyTest) -> NotifyTestDocument:
+    """The same where there is no store yet."""
+    return await _all_sent(_chosen(config, asked), lambda: datetime.now(UTC))
+
+
+def _chosen(config: Config, asked: NotifyTest) -> list[Notify]:
     if not config.notify:
         raise NotFoundError(NONE)
     if asked.to > len(config.notify):
         known = ", ".join(f"{number} {each.name}" for number, each in enumerate(config.notify, 1))
         raise NotFoundError(f"no receiver {asked.to} (known: {known})")
-    chosen = [each for number, each in enumerate(config.notify, 1) if asked.to in (0, number)]
-    await desk.store.record_audit(desk.act("notify test", {"to": [each.name for each in chosen]}), len(chosen))
-    return NotifyTestDocument(receivers=tuple(await asyncio.gather(*(_sent(desk, each) for each in chosen))))
+    return [each for number, each in enumerate(config.notify, 1) if asked.to in (0, number)]
 
 
-async def _sent(desk: Desk, of: Notify) -> ReceiverDocument:
+async def _all_sent(chosen: Sequence[Notify], clock: Callable[[], datetime]) -> NotifyTestDocument:
+    return NotifyTestDocument(receivers=tuple(await asyncio.gather(*(_sent(each, clock) for each in chosen))))
+
+
+async def _sent(of: Notify, clock: Callable[[], datetime]) -> ReceiverDocument:
     from relay.notify.receivers.receiver import Receiver  # and nothing of it without a test
 
-    receiver = Receiver(of, clock=desk.now, new_client=plain_client)
+    receiver = Receiver(of, clock=clock, new_client=plain_client)
     try:
-        reply = await receiver.send(_said(desk, of))
+        reply = await receiver.send(_said(of, clock()))
     finally:
         await receiver.close()
     return ReceiverDocument(
@@ -61,13 +75,13 @@ async def _sent(desk: Desk, of: Notify) -> ReceiverDocument:
     )
 
 
-def _said(desk: Desk, of: Notify) -> "Notification":
+def _said(of: Notify, now: datetime) -> "Notification":
     from relay.notify.notification import test_notification
     from relay.notify.texts import Speaker
 
     name = of.installation or socket.gethostname()
     speaker = Speaker(language=of.language, name=name, relay="", local=lambda at: at.astimezone())
-    return test_notification(speaker, console="", now=desk.now())
+    return test_notification(speaker, console="", now=now)
 
 
 NOTIFY_TEST = Operation(

@@ -55,3 +55,11 @@ def test_a_file_without_receivers_says_where_to_read_on(run: Run, kept: Path, fo
     (folder / "routes.yaml").write_text(ROUTES)
     ended = run("notify", "test")
     assert (ended.exit_code, ended.stderr) == (1, "relay: the routes file has no notify: see docs/notifications.md\n")
+
+
+def test_before_the_first_start_it_is_sent_too_and_said_not_to_be_audited(run: Run, folder: Path, url: str) -> None:
+    (folder / "routes.yaml").write_text(f'{ROUTES}\nnotify: [{{to: {{slack: {{url: "{url}/ok"}}}}}}]\n')
+    ended = run("notify", "test")
+    assert ended.exit_code == 0, ended.output
+    assert ended.stdout.startswith("slack: sent, ")
+    assert ended.stderr.startswith("not in relay audit: no store at ")
