@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
+from relay.store.sqlite import replay
 from tests.console.chromium.conftest import Complaints, House
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -118,3 +119,18 @@ async def test_times_stay_local_when_a_part_of_the_page_renews(house: House, pag
     texts = await page.locator("#overview time").all_inner_texts()
     assert texts
     assert [each for each in texts if re.search(r"\d{4}-\d\d-\d\d", each)] == []
+
+
+async def test_an_act_under_way_is_renewed_until_it_ends(
+    house: House, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.post({"id": 701, "name": "refused"})
+    await house.settled("old-handler", dead=1)
+    monkeypatch.setattr(replay, "PAUSE", 2.0)  # longer than a form waits for an act
+    await page.goto(house.address("/deliveries?state=dead&target=old-handler"))
+    await page.get_by_role("button", name="Replay these…").click()
+    await page.get_by_role("button", name="Replay 1 delivery").click()
+    await expect(page.locator("#act")).to_contain_text("under way")
+    await expect(page.locator("#act")).to_contain_text("Its deliveries as they are now")
+    await expect(page.locator("#deliveries tbody tr")).to_have_count(1)
+    await met(lambda: followers(house) == 0)
