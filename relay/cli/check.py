@@ -26,6 +26,7 @@ from relay.operations.documents.routes import (
     RoutesDiffDocument,
     RouteTestDocument,
     RoutingChangeDocument,
+    SettingsChangeDocument,
 )
 from relay.operations.routes import CHECK, DIFF, MOST_LISTED, Check, Diff, check_document
 from relay.printable import printable
@@ -233,7 +234,9 @@ def _failures(file: str, result: RouteTestDocument) -> list[str]:
 
 
 def _print_diff(found: RoutesDiffDocument, since: datetime) -> None:
-    """Print what would be routed differently of the events from `since` on."""
+    """Print what would be routed differently of the events from `since` on, and what else the edit changes."""
+    for each in found.settings:
+        click.echo(printable(_settings_change(each)))
     if found.changes:
         _print_changes(found.changes)
     if more := found.changed - len(found.changes):
@@ -243,6 +246,11 @@ def _print_diff(found: RoutesDiffDocument, since: datetime) -> None:
             click.echo(f"{counted(number, 'event')} {words} {printable(target)}")
     same = "" if found.changed else ", all routed as before"
     click.echo(f"{counted(found.events, 'event')} since {local(since)}{same}")
+
+
+def _settings_change(each: SettingsChangeDocument) -> str:
+    thing = f"{each.section.removesuffix('s')} {each.name}" if each.name else each.section
+    return f"{thing}: {', '.join(each.settings)} {each.change}" if each.settings else f"{thing}: {each.change}"
 
 
 def _print_changes(changed: Sequence[RoutingChangeDocument]) -> None:

@@ -6,7 +6,7 @@ stored events it is tried only for askers who see payloads: a condition that hol
 
 import asyncio
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from relay.operations.documents.marks import Moment
 from relay.operations.documents.routes import CheckDocument, ExplanationDocument, RoutesDiffDocument
 from relay.operations.explain import explain_body, explain_stored
 from relay.operations.reading import Fault, InvalidParameters
+from relay.operations.setting_changes import setting_changes
 from relay.operations.which import LOOK, Cursor
 from relay.routes.config import Config
 from relay.routes.diagnostics import quoted, suggestion
@@ -141,7 +142,9 @@ async def compared(desk: Desk, asked: Diff) -> RoutesDiffDocument:
     found = await diff(
         desk.store, before, after, since=asked.since, most=asked.limit, cursor=asked.after, budget=LOOK
     )  # fmt: skip
-    return msgspec.convert({**route_views.routes_diff(found), "next": found.next}, RoutesDiffDocument)
+    settings = [asdict(each) for each in setting_changes(before, after)]
+    whole = {**route_views.routes_diff(found), "next": found.next, "settings": settings}
+    return msgspec.convert(whole, RoutesDiffDocument)
 
 
 async def _config(desk: Desk, text: str | None, name: str) -> Config:

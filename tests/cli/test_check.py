@@ -224,6 +224,30 @@ def test_a_diff_of_the_same_routes_with_other_targets_names_the_targets(run: Run
     assert "1 event would no longer go to sales-bot" in lines
 
 
+def test_a_diff_says_which_settings_change_and_none_of_their_values(run: Run, folder: Path, kept: Path) -> None:
+    edited = ROUTES.replace("https://bot.example/amocrm", "https://moved.example/canary")
+    edited = edited.replace("targets:\n", "defaults: {timeout: 5s}\ntargets:\n  fresh: {url: https://new/canary}\n")
+    edited = edited.replace('"Bearer ${DWH_TOKEN}"', '"Bearer canary"').replace("${DWH_SECRET}", "${MASKED_1}")
+    (folder / "new.yaml").write_text(edited.replace("token: ${CRM_TOKEN}", 'token: ["${CRM_TOKEN}", "${NEXT_TOKEN}"]'))
+    compared = ("check", "new.yaml", "--diff", "--since", "2020-01-01")
+    said = run(*compared).stdout
+    assert said.splitlines()[:5] == [
+        "source crm: token changed",
+        "target sales-bot: url changed",
+        "target warehouse: headers changed",
+        "target fresh: new",
+        "defaults: new",
+    ]
+    document = run(*compared, "--json").stdout
+    assert json.loads(document)["settings"][1] == {
+        "section": "targets",
+        "name": "sales-bot",
+        "change": "changed",
+        "settings": ["url"],
+    }
+    assert "canary" not in said + document
+
+
 def test_files_of_this_machine_are_compared_with_its_variables(
     run: Run, folder: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,10 +112,24 @@ class RoutingChangeDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChangeDocument:
+    """A target, source or account, or with an empty name a section, that is `new`, `gone` or `changed`.
+
+    `settings`: the names of those that differ; what is masked in the draft counts as it is in the file.
+    """
+
+    section: str
+    name: str
+    change: str
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesDiffDocument:
     """Of `events` so many would go elsewhere: by target, those that it would get in addition, and those it would lose.
 
     `changes` has the first of them. `next`: the look ended by its budget of 120 ms, and goes on from this cursor.
+    `settings`: what the edit changes besides the routes, without values.
     """
 
     events: int
@@ -124,6 +138,7 @@ class RoutesDiffDocument:
     changed: int
     changes: tuple[RoutingChangeDocument, ...]
     next: str | None = None
+    settings: tuple[SettingsChangeDocument, ...] = ()
 
 
 # ---- the routes in force

@@ -202,6 +202,35 @@ async def test_a_draft_says_what_would_go_elsewhere(browser: Client) -> None:
     assert "1 would go elsewhere" in seen.text
 
 
+async def test_a_draft_says_which_settings_it_changes_and_none_of_their_values(browser: Client) -> None:
+    edited = ROUTES.replace("https://bot.example/amocrm", "https://moved.example/hidden-path").replace(
+        "    secret: ${DWH_SECRET}\n", "    secret: ${OTHER_SECRET}\n    timeout: 5s\n"
+    )
+    seen = await put(browser, "/routes/diff", text=edited.partition("tests:")[0], since="24h")
+    assert "It can be used. It has no tests." in seen.text
+    assert "Target sales-bot – changes: url" in seen.text
+    assert "Target warehouse – changes: secret , timeout" in seen.text
+    assert "hidden-path" not in seen.source.partition("</textarea>")[2]
+
+
+@pytest.mark.parametrize("hidden", ["***", '"***"'])
+async def test_a_text_with_masks_is_compared_as_the_file_that_it_is_copied_from(browser: Client, hidden: str) -> None:
+    shown = html.unescape(await in_force(browser)).replace("${CRM_TOKEN}", "***").replace("${DWH_SECRET}", "***")
+    assert shown.count("***") > 4
+    seen = await put(browser, "/routes/diff", text=shown.replace("***", hidden), since="24h")
+    assert "0 would go elsewhere" in seen.text
+    assert "What else would change" not in seen.text
+    seen = await put(browser, "/routes/diff", text=shown.replace("url: ***", "url: https://new.example/", 1))
+    assert "Target sales-bot – changes: url What would" in seen.text
+
+
+async def in_force(browser: Client) -> str:
+    """The text that /routes/diff begins with, its hidden values as /routes has them."""
+    source = (await see(browser, "/routes/diff?draft=1")).source
+    [draft] = re.findall(r'<textarea name="text"[^>]*>(.*?)</textarea>', source, re.DOTALL)
+    return re.sub(r'"\$\{MASKED_[0-9]+\}"', "***", html.unescape(draft))
+
+
 async def test_a_draft_with_errors_says_where(browser: Client) -> None:
     seen = await put(browser, "/routes/diff", text="version: 1\r\ntargts: {}\r\n", since="24h")
     assert "2:1 targts" in seen.text

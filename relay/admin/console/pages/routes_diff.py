@@ -46,10 +46,11 @@ async def compare(request: web.Request) -> web.Response:
     draft = await _draft(request)
     if not draft.text.strip():
         return await _page(request, draft)
-    checked = await ask(request, CHECK, Check(text=draft.text))
+    text = drafts.pasted(draft.text)
+    checked = await ask(request, CHECK, Check(text=text))
     if checked.errors:
         return await _page(request, draft, checked)
-    given = {"text": draft.text, "since": draft.since, "after": draft.after}
+    given = {"text": text, "since": draft.since, "after": draft.after}
     wanted = parameters(Diff, given, now=request.app[ASKING].now(), strict=True)
     try:
         found = await ask(request, DIFF, wanted)
