@@ -23,6 +23,7 @@ class SharedCall(Generic[T]):
         self._function = function
         self._every = every.total_seconds()
         self._task: asyncio.Task[T] | None = None
+        self._outdated: asyncio.Task[T] | None = None
         self._next_at = 0.0  # in loop time
 
     async def result(self) -> T:
@@ -33,6 +34,11 @@ class SharedCall(Generic[T]):
         async with asyncio.timeout(STORE_TIMEOUT.total_seconds()):
             return await asyncio.shield(self._task)
 
+    def outdate(self) -> None:
+        """Have the next result be of a new call: what a call found that is done, or under way, may hold no longer."""
+        if self._task:
+            self._outdated, self._task = self._task, None
+
     async def _call(self, start: float) -> T:
         try:
             return await self._function()
@@ -42,7 +48,9 @@ class SharedCall(Generic[T]):
             self._next_at = start + max(self._every, rest)
 
     async def stop(self) -> None:
-        """Cancel a call that is under way."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=STORE_TIMEOUT.total_seconds())
+        """Cancel calls that are under way."""
+        calls = [each for each in (self._outdated, self._task) if each]
+        for each in calls:
+            each.cancel()
+        if calls:
+            await asyncio.wait(calls, timeout=STORE_TIMEOUT.total_seconds())

@@ -12,6 +12,7 @@ from relay.admin.console import flash
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import ASKING, WAITING, own_path
+from relay.admin.console.streams import LIVE
 from relay.errors import RelayError
 from relay.operations.desk import Operation
 from relay.operations.reading import Fault, InvalidParameters
@@ -56,6 +57,7 @@ async def act(
     except RelayError as error:
         return see_other(own_path(form.get(AGAIN, form.get(BACK))), Flash(kind="failed", text=str(error)))
     request.app[WAITING].changed()
+    request.app[LIVE].changed()
     if acted.document is None:
         return see_other(f"/acts/{acted.id}", Flash(kind="done", text=_("Begun; it goes on.")))
     said = says(acted.document)

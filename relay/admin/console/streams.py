@@ -53,6 +53,11 @@ class Live:
                 del self._parts[key]
                 await part.call.stop()
 
+    def changed(self) -> None:
+        """Have each part made anew: after an act none is sent that was made before it."""
+        for part in self._parts.values():
+            part.call.outdate()
+
 
 @dataclass(slots=True)
 class _Part:

@@ -22,7 +22,7 @@ from relay.store.question_records import RefusedMinute
 from relay.store.records import AuditEntry, HealthReport
 from relay.store.sqlite.store import SqliteStore
 from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, Seen, see, sent
-from tests.admin.console.test_live import event
+from tests.admin.console.test_live import EVENTS, event
 from tests.cli.conftest import MINUTE, NOON, OFFER, event_of, unread
 
 AT = NOON.timestamp()
@@ -168,6 +168,18 @@ async def test_its_content_renews_itself_with_forms_that_lead_back_to_the_page(
     sent_ = Seen(await event(browser, "/overview/stream", live))
     assert sent_.form("/targets/warehouse/pause")["back"] == "/"
     assert sent_.text in seen.text, "it is what the page has"
+
+
+async def test_after_an_act_no_stream_sends_what_was_made_before_it(
+    browser: Client, store: Archive, live: EventStream
+) -> None:
+    await store.publish_health({"warehouse": DOWN})
+    async with browser.get("/overview/stream", headers=EVENTS) as open_before:
+        await open_before.content.readline()
+        await sent(browser, await see(browser, "/"), "/targets/warehouse/pause", reason="move")
+        now = Seen(await event(browser, "/overview/stream", live))
+    assert "Resume" in now.text and "warehouse: paused for 0 s" in now.text
+    assert "circuit open" not in now.text
 
 
 async def test_without_scripts_it_loads_again_if_that_is_asked_for(browser: Client) -> None:

@@ -49,6 +49,13 @@ async def test_it_shows_state_backlog_rate_and_how_the_target_is_delivered_to(br
     assert "canary" not in seen.source
 
 
+async def test_of_a_paused_target_the_state_is_as_old_as_the_pause(browser: Client, store: Archive) -> None:
+    await store.publish_health({"warehouse": replace(OK, health=Health.OPEN, since=NOON - 14 * MINUTE)})
+    paused = AuditEntry(id="1", at=NOON - 3 * MINUTE, who="olga", command="pause", details={})
+    await store.pause("warehouse", paused)
+    assert "State since 2026-11-22 11:57:00" in (await see(browser, PAGE)).text
+
+
 async def test_it_lists_the_last_failures_and_what_waits(browser: Client) -> None:
     seen = await see(browser, PAGE)
     assert "400: bad price" in seen.text and "503: \\u001b[31mcome back later" in seen.text
