@@ -94,7 +94,7 @@ async def _dismiss_ids(desk: Desk, asked: Dismiss) -> DismissDocument:
     if not dead and not unparsed:
         raise NotFoundError("nothing is dead or unparsed under these ids: see relay show")
     wanted = replace(EVERY_DEAD, event_ids=events) if dead else None
-    act = desk.act("dismiss", {"ids": [*asked.ids]})
+    act = desk.act("dismiss" if dead else "dismiss --unparsed", {"ids": [*asked.ids]})
     return await _done(desk, asked.dry_run, wanted, unparsed, act)
 
 

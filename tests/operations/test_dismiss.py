@@ -39,6 +39,7 @@ async def test_unparsed_webhooks_are_dismissed_all_or_by_time_or_by_id(store: Ar
     assert (await desk.ask(DISMISS, Dismiss(unparsed=True, until=NOON))).unparsed == 0
     assert (await desk.ask(DISMISS, Dismiss(ids=(GARBLED,)))).unparsed == 1
     assert [each.id for each in await store.unparsed(limit=9)] == [CYRILLIC]
+    assert (await last(store)).command == "dismiss --unparsed"
     assert (await desk.ask(DISMISS, Dismiss(unparsed=True, since=NOON, until=NOON + timedelta(days=1)))).unparsed == 1
     assert (await store.status()).unparsed == 0
     assert (await last(store)).command == "dismiss --unparsed"

@@ -10,6 +10,7 @@ from aiohttp import web
 from relay.admin.api.asking import Asking
 from relay.admin.console import bodies
 from relay.admin.console.cards import host_of
+from relay.admin.console.languages import COOKIE
 from relay.admin.console.subjects import objects_of
 from relay.amocrm import form, sample_bodies
 from relay.model import Health, State
@@ -210,3 +211,14 @@ async def test_a_viewer_replays_nothing(guarded: Client, store: Archive) -> None
     assert not [each for each in seen.forms if "replay" in str(each["action"])]
     await guarded.post(f"/events/{EVENT}/replay", data=form, headers=VIEWER, allow_redirects=False)
     assert await state(store, "warehouse") is State.DEAD
+
+
+async def test_a_viewer_is_told_once_why_values_are_hidden_and_what_was_refused(guarded: Client) -> None:
+    for path in (f"/events/{EVENT}", f"/webhooks/{GARBLED}", "/unparsed", "/routes"):
+        assert (await see(guarded, path, headers=VIEWER)).text.count("(viewer) has no payloads: yes") == 1, path
+        assert "no payloads: yes" not in (await see(guarded, path, headers=OPERATOR)).text, path
+    body = f"/webhooks/{GARBLED}/body"
+    answer = await guarded.get(body, headers=VIEWER)
+    assert answer.status == 403 and "the body of a webhook needs them" in await answer.text()
+    russian = await (await guarded.get(body, headers=VIEWER | {"Cookie": f"{COOKIE}=ru"})).text()
+    assert "тело вебхука" in russian and "needs" not in russian

@@ -75,7 +75,7 @@ async def test_the_page_of_what_comes_in_begins_with_the_last_events(browser: Cl
 
 async def test_a_viewer_is_told_why_texts_are_hidden(guarded: Client) -> None:
     for path in ("/live", "/targets/warehouse", f"/events/{event_of(OFFER)}"):
-        assert "your access has no payloads: yes" in (await see(guarded, path, headers=VIEWER)).text, path
+        assert "(viewer) has no payloads: yes" in (await see(guarded, path, headers=VIEWER)).text, path
         assert "no payloads: yes" not in (await see(guarded, path, headers=OPERATOR)).text, path
 
 

@@ -90,11 +90,31 @@ async def test_pages_of_the_listing_are_links(browser: Client) -> None:
     assert f"/webhooks/{CYRILLIC}" in (await see(browser, newer)).links
 
 
-async def test_where_everything_was_read_it_says_what_will_stand_here(browser: Client) -> None:
+async def test_where_everything_was_dismissed_it_says_how_many_and_leads_to_them(browser: Client) -> None:
     for _ in range(2):
         seen = await see(browser, "/unparsed")
         form = next(each["fields"] for each in seen.forms if each["action"] == DISMISS)
         await browser.post(DISMISS, data=form, allow_redirects=False)
+    seen = await see(browser, "/unparsed")
+    assert "✓ No unparsed webhook waits. 2 were dismissed" in seen.text
+    assert "could be read" not in seen.text and "/unparsed?dismissed=true" in seen.links
+
+
+async def test_the_act_of_a_dismissal_is_found_by_its_own_words(browser: Client) -> None:
+    seen = await see(browser, "/unparsed")
+    form = next(each["fields"] for each in seen.forms if each["action"] == DISMISS)
+    await browser.post(DISMISS, data=form, allow_redirects=False)
+    acts = await see(browser, "/acts?command=dismiss+--unparsed")
+    assert len([each for each in acts.links if each.startswith("/acts/")]) == 1
+
+
+async def test_where_everything_was_read_it_says_what_will_stand_here(
+    browser: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(*_: Any, **_asked: Any) -> Page[Webhook]:
+        return Page()
+
+    monkeypatch.setattr(type(store), "unparsed", none)
     seen = await see(browser, "/unparsed")
     assert "Every webhook could be read." in seen.text and "upgrade" in seen.text
 

@@ -10,10 +10,12 @@ from relay.admin.console.page import Page, ask, asked, given, render
 from relay.amocrm.form import CHARSETS
 from relay.operations.dismiss import DISMISS
 from relay.operations.documents.acts_done import DismissDocument
+from relay.operations.documents.listing import Listing
 from relay.operations.documents.replays import ReparseDocument
 from relay.operations.documents.webhooks import WebhookDocument
 from relay.operations.reparses import REPARSE
 from relay.operations.webhooks import UNPARSED, Unparsed
+from relay.operations.which import MAX_PAGE
 from relay.printable import printable
 
 ROWS = "20"
@@ -32,8 +34,14 @@ async def get(request: web.Request) -> web.Response:
         found=found,
         first={each.id: first_bytes(each) for each in found.data},
         dismissed=query.get("dismissed") == ["true"],
+        away=None if found.data or query else await _away(request),
         query=query,
     )
+
+
+async def _away(request: web.Request) -> Listing[WebhookDocument]:
+    """Those that were dismissed, as far as one page has them, without bodies."""
+    return await ask(request, UNPARSED, Unparsed(dismissed=True, limit=MAX_PAGE, body_bytes=0))
 
 
 def first_bytes(webhook: WebhookDocument) -> str:

@@ -19,7 +19,7 @@ async def get(request: web.Request) -> web.Response:
 
 async def body(request: web.Request) -> web.Response:
     """Answer with the whole body, to be kept as a text file: no browser takes it for a page."""
-    request[ASKER].demand_payloads()
+    request[ASKER].demand_payloads("the body of a webhook")
     found = await ask(request, WEBHOOK, Shown(id=request.match_info["id"]))
     return web.Response(
         body=found.webhook.bytes_of_body(),
