@@ -46,6 +46,7 @@ class Dispatcher:
         self._paused: Collection[str] = ()
         self._reported: Mapping[str, HealthReport] | None = None
         self._unrendered: Mapping[str, str] = {}
+        self._down_since: Mapping[str, datetime] = {}
         self._rates: dict[str, DeliveryRate] = {}
         self._rates_due_at = 0.0
 
@@ -53,9 +54,11 @@ class Dispatcher:
         """Begin with circuits open that templates had opened when the daemon before ended.
 
         To be called before `use`. Closed ones would give up ten more deliveries at each start before they opened.
+        A circuit that opens again before its target was delivered to is reported to be open since it first was.
         """
-        opened = {name: each.error for name, each in reports.items() if each.health is not Health.OK}
-        self._unrendered = {name: error for name, error in opened.items() if of_templates(error)}
+        opened = {name: each for name, each in reports.items() if each.health is not Health.OK}
+        self._unrendered = {name: each.error for name, each in opened.items() if of_templates(each.error)}
+        self._down_since = {name: each.since for name, each in opened.items()}
 
     def use(self, targets: Mapping[str, Target]) -> None:
         """Deliver to these targets with these settings from now on; pending deliveries, too, go by the new ones."""
@@ -194,7 +197,10 @@ class Dispatcher:
         before, now, at = self._reported or {}, self._clock(), asyncio.get_running_loop().time()
         self._rates = {name: self._rates.get(name) or DeliveryRate() for name in self._lanes}
         rates = {name: self._rates[name].update(at, lane.delivered) for name, lane in self._lanes.items()}
-        reports = {name: _health_report(lane, before.get(name), now, rates[name]) for name, lane in self._lanes.items()}
+        reports = {
+            name: _health_report(lane, before.get(name), now, rates[name], self._down_since.get(name))
+            for name, lane in self._lanes.items()
+        }
         changed = self._reported is None or _compared(reports) != _compared(before)
         if changed or (at >= self._rates_due_at and _rates(reports) != _rates(before)):
             await self._store.publish_health(reports)
@@ -257,13 +263,20 @@ def _by_target(deliveries: Sequence[Delivery]) -> Mapping[str, Sequence[Delivery
     return by_target
 
 
-def _health_report(lane: Lane, before: HealthReport | None, now: datetime, rate: float) -> HealthReport:
-    """`since`: a circuit that is open or half-open is so for one stretch of time."""
+def _health_report(
+    lane: Lane, before: HealthReport | None, now: datetime, rate: float, down_since: datetime | None
+) -> HealthReport:
+    """`since`: a circuit that is open or half-open is so for one stretch of time.
+
+    `down_since`: it was when the daemon before ended. That stretch goes on until the target is delivered to.
+    """
     circuit, slow_since = lane.circuit, asyncio.get_running_loop().time() - SLOW
     same = before is not None and (before.health is Health.OK) == (circuit.health is Health.OK)
+    still = circuit.health is not Health.OK and lane.delivered_at is None
+    began = (down_since if still else None) or now
     return HealthReport(
         health=circuit.health,
-        since=before.since if same and before else now,
+        since=before.since if same and before else began,
         as_of=now,
         error=circuit.error,
         in_flight=len(lane.in_flight),

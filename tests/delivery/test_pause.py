@@ -164,6 +164,41 @@ async def test_what_a_dead_daemon_said_is_replaced_at_the_start(tmp_path: Path, 
         assert list(await conditions(bench)) == ["bot"]
 
 
+async def opened(bench: Bench, number: int) -> HealthReport:
+    """What is reported once the attempt of a new event has opened the circuit."""
+    await bench.keep([number])
+    await bench.until_reported("bot", Health.OPEN)
+    report = (await conditions(bench))["bot"]
+    assert report
+    return report
+
+
+async def test_a_target_that_is_down_over_a_restart_is_so_since_it_first_was(tmp_path: Path, receivers: Start) -> None:
+    failing = await receivers(lambda _request: 503)
+    bot = to(failing, breaker_failures=1, retry=every(60_000))
+    async with Bench(tmp_path, bot) as bench:
+        first = await opened(bench, 1)
+    async with Bench(tmp_path, bot) as bench:
+        await bench.until_reported("bot", Health.OK)  # nothing has failed yet in this process
+        again = await opened(bench, 2)
+    assert again.since == first.since < again.as_of
+
+
+async def test_a_target_that_was_delivered_to_after_a_restart_is_down_anew(tmp_path: Path, receivers: Start) -> None:
+    well = False
+    receiver = await receivers(lambda _request: 200 if well else 503)
+    bot = to(receiver, breaker_failures=1, retry=every(60_000))
+    async with Bench(tmp_path, bot) as bench:
+        first = await opened(bench, 1)
+    async with Bench(tmp_path, bot) as bench:
+        well = True
+        await bench.keep([2])
+        await bench.until_attempted(1)
+        well = False
+        again = await opened(bench, 3)
+    assert first.since < again.since
+
+
 async def test_nothing_is_written_while_nothing_changes(tmp_path: Path, receivers: Start) -> None:
     receiver = await receivers()
     async with Bench(tmp_path, to(receiver)) as bench:

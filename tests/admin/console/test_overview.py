@@ -66,7 +66,7 @@ async def test_all_is_not_well_while_something_is_dead(browser: Client) -> None:
 async def test_a_target_that_fails_says_why_and_when_it_is_probed(browser: Client, store: Archive) -> None:
     await store.publish_health({"warehouse": DOWN})
     seen = await see(browser, "/")
-    assert "Attempts failed 14 min ago, and only probes are sent: 503 <b>busy</b>; next probe in 1 min" in seen.text
+    assert "Failing since 2026-11-22 11:46:00 ; only probes are sent: 503 <b>busy</b>; next probe in 1 min" in seen.text
     assert "<b>busy" not in seen.source, "what a target answers is text"
 
 

@@ -15,6 +15,10 @@ async def test_a_target_is_paused_with_a_reason_and_resumed(browser: Client, sto
     assert sorted(each.command for each in await store.audit(limit=9)) == ["pause", "resume"]
 
 
+async def test_the_form_asks_why(browser: Client) -> None:
+    assert '<input name="reason" maxlength="500" required>' in (await see(browser, "/")).source
+
+
 async def test_a_form_that_is_sent_twice_acts_once(browser: Client, store: Archive) -> None:
     page = await see(browser, "/")
     answers = [await send(browser, page, PAUSE) for _ in range(2)]
