@@ -6,6 +6,7 @@ The desk speaks English, to commands and programs alike. What has no pattern her
 import re
 from functools import lru_cache
 
+from relay.admin.console.draft_sentences import DRAFT_SENTENCES
 from relay.admin.console.languages import ENGLISH, gettext, language
 from relay.admin.console.lint_sentences import LINT_SENTENCES
 from relay.operations.translatable import N_
@@ -65,6 +66,7 @@ SENTENCES = (
     N_("{name}: webhook in amoCRM no rights"),
     N_("{name}: webhook in amoCRM unpaid"),
     *LINT_SENTENCES,
+    *DRAFT_SENTENCES,
     # what cannot be done, or found
     N_("{name} is not paused: see relay status"),
     N_("(did you mean {other}?)"),

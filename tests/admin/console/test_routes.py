@@ -15,7 +15,7 @@ from relay.admin.console.languages import COOKIE
 from relay.amocrm import sample_bodies
 from relay.model import Secret
 from relay.model.notify import Kind, Notify, Slack
-from relay.routes.config import Config
+from relay.routes.config import Config, parse
 from relay.store.contract import Archive
 from tests.admin.console.conftest import BEARERS, FOLLOWED, VIEWER, Client, Seen, see, sent
 from tests.cli.conftest import OFFER, ROUTES, SECRETS
@@ -87,8 +87,45 @@ async def test_a_receiver_of_notifications_gets_a_test(
         assert len(slack.payloads) == 1
 
 
-async def test_without_receivers_it_is_said_how_to_be_told(browser: Client) -> None:
-    assert "Nobody is told of what breaks" in (await see(browser, "/routes")).text
+@pytest.mark.parametrize("language", ["en", "ru"])
+async def test_without_receivers_there_is_an_example_that_can_be_used(browser: Client, language: str) -> None:
+    seen = await see(browser, "/routes", headers={"Cookie": f"{COOKIE}={language}"})
+    assert "docs/notifications.md" in seen.text and "/routes/diff?draft=1" in seen.links
+    [example] = re.findall(r"(notify:.*?)</pre>", seen.source, re.DOTALL)
+    whole = parse(ROUTES + html.unescape(example), file="routes.yaml", env={}, stand_ins=True, sealed=True)
+    assert [(each.name, each.language.value) for each in whole.notify] == [("telegram", language)]
+
+
+DRAFT_ERRORS = """\
+version: 1
+sources: {crm: {token: "${TOKEN}"}}
+targts: {}
+targets:
+  bot: {url: bot.example, timeout: soon, order: entty}
+routes:
+  - {name: one, to: both, match: {entity: leads}}
+  - {name: one, to: [bot]}
+  - {name: two, match: {entity: leads}}
+"""
+
+
+async def test_errors_of_a_draft_are_in_the_language_of_the_page(browser: Client) -> None:
+    answer = await browser.post("/routes/diff", data={"text": DRAFT_ERRORS}, headers={"Cookie": f"{COOKIE}=ru"})
+    text = Seen(await answer.text()).text
+    for said in (
+        "неизвестный ключ 'targts' (может быть, 'targets'?)",
+        "нужен URL, который начинается с http:// или https://",
+        "нужна длительность вида 200ms, 2s, 5m, 1h, 3d",
+        "нужно одно из",
+        "нужно либо match, либо otherwise",
+        "не указано",
+    ):
+        assert said in text, (said, text)
+    assert "must" not in text
+    answer = await browser.post(
+        "/routes/diff", data={"text": "version: 1\nroutes: 7"}, headers={"Cookie": f"{COOKIE}=ru"}
+    )
+    assert "нужен список" in await answer.text()
 
 
 async def test_a_body_shows_what_held_and_what_did_not_and_each_request(browser: Client) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from relay.admin.console import counted
+from relay.admin.console.languages import COOKIE
 from relay.amocrm import form, sample_bodies
 from relay.store.contract import Archive
 from relay.store.records import Filter
@@ -67,6 +68,15 @@ async def test_where_todays_routes_take_nothing_either_it_says_so(lost: None, br
     tried = await sent(browser, await see(browser, f"{REPLAY}?entity=leads"), TRY)
     assert REPLAY not in [each["action"] for each in tried.forms]
     assert "Today's routes take none of them" in tried.text
+    assert "/routes/diff?draft=1" in tried.links
+
+
+async def test_words_are_those_of_the_page_and_settings_stay_as_the_file_has_them(lost: None, browser: Client) -> None:
+    russian = {"Cookie": f"{COOKIE}=ru"}
+    assert "<code>otherwise: true</code>" in (await see(browser, "/unrouted", headers=russian)).source
+    assert "<code>unparsed: true</code>" in (await see(browser, "/unparsed", headers=russian)).source
+    replay = await see(browser, f"{REPLAY}?entity=contacts&action=add", headers=russian)
+    assert "entity" not in replay.text and "contacts" not in replay.text and "контакт" in replay.text
 
 
 @pytest.mark.parametrize(("query", "said"), [("rate=fast", "rate"), ("since=never", "since")])
