@@ -15,10 +15,12 @@ from relay.admin.console.subjects import objects_of
 from relay.amocrm import form, sample_bodies
 from relay.model import Health, State
 from relay.model.accounts import Account
+from relay.observe import EventStream
 from relay.routes.config import Config
 from relay.store.contract import Archive
 from relay.store.records import Filter, HealthReport
-from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, see
+from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, Seen, see
+from tests.admin.console.test_live import event
 from tests.cli.conftest import CONTACT, CYRILLIC, GARBLED, NOON, OFFER, event_of, unread
 
 EVENT = event_of(OFFER)
@@ -195,6 +197,24 @@ async def test_one_delivery_is_replayed_and_a_second_click_does_nothing(browser:
     assert "1 delivery is due now." in said[0]
     assert await state(store, "warehouse") is State.PENDING and await state(store, "sales-bot") is State.DELIVERED
     assert [each.command for each in await store.audit(limit=9)] == ["replay"]
+
+
+async def test_before_a_target_gets_once_more_what_it_has_it_is_asked(browser: Client) -> None:
+    source = (await see(browser, f"/events/{EVENT}")).source
+    asked = re.findall(r"<details.*?</details>", source, re.DOTALL)
+    assert 'value="delivered"' not in re.sub(r"<details.*?</details>", "", source, flags=re.DOTALL)
+    [confirmed] = [each for each in asked if 'value="delivered"' in each]
+    assert "It was delivered: sales-bot will get it once more." in confirmed
+
+
+async def test_its_deliveries_renew_themselves_while_one_is_pending(browser: Client, live: EventStream) -> None:
+    page, stream = f"/events/{EVENT}", f"/events/{EVENT}/stream"
+    assert stream not in (await see(browser, page)).source
+    await browser.post(f"{page}/replay", data={"target": "warehouse", "state": "dead", "back": page, "key": "one"})
+    seen = await see(browser, page)
+    part = Seen(await event(browser, stream, live))
+    assert f'data-hx-sse:connect="{stream}"' in seen.source and part.text in seen.text
+    assert {each["fields"]["back"] for each in part.forms} == {page}
 
 
 async def test_what_was_replayed_by_somebody_else_is_said(browser: Client, store: Archive) -> None:

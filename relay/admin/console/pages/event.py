@@ -1,7 +1,9 @@
 """/events/{id} -> an event: the body, its deliveries, attempts and answers, why these routes; and replay of one."""
 
 import asyncio
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -10,14 +12,19 @@ from relay.admin.console import bodies, counted, forms
 from relay.admin.console.cards import card, host_of
 from relay.admin.console.curl import curl
 from relay.admin.console.filters import json
-from relay.admin.console.page import Page, ask, render
+from relay.admin.console.page import Page, ask, fragment, render
+from relay.admin.console.streams import renew
 from relay.admin.console.subjects import objects_of
 from relay.errors import NotFoundError, RelayError
+from relay.model import State
 from relay.operations.documents.routes import ExplanationDocument
 from relay.operations.documents.webhooks import EventHistoryDocument, WebhookHistoryDocument
 from relay.operations.replays import REPLAYS
 from relay.operations.routes import EXPLAIN, Explain
 from relay.operations.webhooks import WEBHOOK, Shown
+
+RUNNING = "data-running"
+"""In the part with the deliveries while one is pending."""
 
 
 async def get(request: web.Request) -> web.Response:
@@ -34,7 +41,7 @@ async def get(request: web.Request) -> web.Response:
         "event.html",
         webhook=found.webhook,
         event=event,
-        deliveries=event.deliveries if event else found.raw.deliveries if found.raw else (),
+        **_deliveries(found, event),
         id=event.id if event else found.raw.id if found.raw else id_,
         body=bodies.as_it_came(found.webhook),
         tree=tree,
@@ -46,6 +53,24 @@ async def get(request: web.Request) -> web.Response:
         unexplained=unexplained,
         curls=_curls(explained) if request[ASKER].payloads else {},
     )
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Send its deliveries whenever they have changed, until none is pending."""
+    id_ = request.match_info["id"]
+    return await renew(request, f"event {id_}", partial(_content, request), while_has=RUNNING)
+
+
+async def _content(request: web.Request) -> str:
+    id_ = request.match_info["id"]
+    found = await ask(request, WEBHOOK, Shown(id=id_))
+    values = _deliveries(found, _event(found, id_))
+    return await fragment(request, "parts/event_deliveries.html", here=f"/events/{quote(id_, safe='')}", **values)
+
+
+def _deliveries(found: WebhookHistoryDocument, event: EventHistoryDocument | None) -> dict[str, Any]:
+    deliveries = event.deliveries if event else found.raw.deliveries if found.raw else ()
+    return {"deliveries": deliveries, "running": any(each.state is State.PENDING for each in deliveries)}
 
 
 def _event(found: WebhookHistoryDocument, id_: str) -> EventHistoryDocument | None:
@@ -100,5 +125,6 @@ async def replay(request: web.Request) -> web.Response:
 
 PAGES = (
     Page(path="/events/{id}", handler=get),
+    Page(path="/events/{id}/stream", handler=stream, stream=True),
     Page(path="/events/{id}/replay", handler=replay, method="POST"),
 )
