@@ -5,8 +5,8 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.admin.console import moments
-from relay.admin.console.page import ask, asked, given
+from relay.admin.console import browser_zone, moments
+from relay.admin.console.page import ASKING, ask, asked, given, link
 from relay.operations.desk import Operation
 
 
@@ -15,8 +15,12 @@ async def listing(
 ) -> dict[str, Any]:
     """Ask for the page, with what is `named` beside the query; status 400 and no rows if a time cannot be read.
 
-    `filters`: the parameters that narrow the listing, in the order of the form.
+    `filters`: the parameters that narrow the listing, in the order of the form. A form sent with a zone is shown at
+    the address that has instants.
     """
+    instants = browser_zone.instants(request, request.app[ASKING].now())
+    if instants is not None:
+        raise web.HTTPSeeOther(link(request.path, instants))
     query = given(request)
     parameters, wrong = moments.tried(lambda: asked(request, operation.parameters, **named))
     return {

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, TypeVar
 
 from relay.admin.console.languages import gettext as _
@@ -22,6 +22,11 @@ Lists = Mapping[str, list[str]]
 _DAYS = {"today": "today", "yesterday": "yesterday", "сегодня": "today", "вчера": "yesterday"}
 _UNITS = {"мс": "ms", "с": "s", "мин": "m", "м": "m", "ч": "h", "д": "d", "н": "w"}
 _RUSSIAN = re.compile(rf"({'|'.join(_DAYS)})\b|(?<=\d)\s?({'|'.join(_UNITS)})(?=\d|$)", re.IGNORECASE)
+_DOTTED = re.compile(
+    r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})(?:\.(?P<year>\d{4}|\d\d))?(?:,?\s+(?P<hour>\d{1,2})[.:](?P<rest>\S.*))?",
+    re.ASCII,
+)
+_CLOCK = re.compile(r"(\d{1,2})\.(\d\d)", re.ASCII)
 _FULL = re.compile(r"\d{4}-\d\d-\d\dT\S+(Z|[+-]\d\d:\d\d)")
 
 
@@ -38,16 +43,46 @@ def read(query: Lists, now: datetime) -> dict[str, list[str]]:
     return found
 
 
-def _read(text: str, now: datetime) -> str:
-    written = _RUSSIAN.sub(lambda each: (_DAYS | _UNITS)[each[0].strip().lower()], text)
+def in_zone(query: Lists, now: datetime, zone: tzinfo) -> dict[str, list[str]]:
+    """The query with its times as instants in this zone; ages, and what cannot be read, stay as they are."""
+    return {**query, **{name: [_in_zone(each, now, zone) for each in query[name]] for name in NAMES if name in query}}
+
+
+def _in_zone(text: str, now: datetime, zone: tzinfo) -> str:
+    try:
+        read = _read(text, now, zone)
+        return read if is_age(read) or read == text else datetime.fromisoformat(read).astimezone(zone).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return text
+
+
+def _read(text: str, now: datetime, zone: tzinfo | None = None) -> str:
+    """An age, or RFC 3339."""
+    written = _undotted(_RUSSIAN.sub(lambda each: (_DAYS | _UNITS)[each[0].strip().lower()], text))
     if is_age(written):
         instant(written, now)  # OverflowError if it is too long ago
         return written
-    return text if _FULL.fullmatch(text) else rfc3339(instant(written, now))
+    return text if _FULL.fullmatch(text) else rfc3339(instant(written, now, zone))
+
+
+def _undotted(text: str) -> str:
+    """`30.11.2026 23:16` -> `2026-11-30 23:16`, `23.16` -> `23:16`. ValueError for `10.11`, a day and a time."""
+    dotted, clock = _DOTTED.fullmatch(text), _CLOCK.fullmatch(text)
+    is_clock = clock is not None and int(clock[1]) < 24 and int(clock[2]) < 60
+    is_day = dotted is not None and 1 <= int(dotted["day"]) <= 31 and 1 <= int(dotted["month"]) <= 12
+    if is_clock and is_day:
+        raise ValueError(text)
+    if clock and is_clock:
+        return f"{clock[1]}:{clock[2]}"
+    if not dotted or not is_day:
+        return text
+    year = f"20{dotted['year']}"[-4:] + "-" if dotted["year"] else ""
+    day = f"{year}{dotted['month'].zfill(2)}-{dotted['day'].zfill(2)}"
+    return f"{day} {dotted['hour']}:{dotted['rest'].replace('.', ':')}" if dotted["hour"] else day
 
 
 def _unread(text: str) -> str:
-    said = _("{text} cannot be read: write 2h or 3d for so long ago, 20:40, yesterday, or 2026-11-22T10:53")
+    said = _("{text} cannot be read: write 2h or 3d for so long ago, 20:40, yesterday, 22.11 10:53 or 2026-11-22T10:53")
     return said.format(text=quoted(text[:80]))
 
 

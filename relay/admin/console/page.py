@@ -25,7 +25,7 @@ from relay.operations.reading import parameters_of_query
 P = TypeVar("P")
 D = TypeVar("D")
 
-OF_THE_PAGE = frozenset({"first", "follow"})
+OF_THE_PAGE = frozenset({"first", "follow", "zone"})
 """What a query has for the page alone: no parameter of an operation is called so."""
 
 ASKING = web.AppKey("asking", Asking)

@@ -1,8 +1,10 @@
 """/deliveries: the table, the filters in its address, and its pages."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from yarl import URL
 
 from relay.store import looks
 from tests.admin.console.conftest import Client, Seen, see
@@ -79,6 +81,16 @@ async def test_a_time_that_cannot_be_read_is_said_at_its_field_and_the_form_is_k
         ("1ч30мин", "2026-11-22 10:30:00"),
         ("11-20", "2026-11-20 00:00:00"),
         ("2026-11-22T10:53:00.000Z", "2026-11-22 10:53:00"),
+        ("20.11.2026 23:16", "2026-11-20 23:16:00"),
+        ("20.11.2026, 23:16:05", "2026-11-20 23:16:05"),
+        ("20.11.26", "2026-11-20 00:00:00"),
+        ("1.9 23.16", "2026-09-01 23:16:00"),
+        ("20.11 23:16 +03:00", "2026-11-20 20:16:00"),
+        ("11.53", "2026-11-22 11:53:00"),
+        ("30.11", "2025-11-30 00:00:00"),
+        ("10.11", None),
+        ("31.02.2026", None),
+        ("13.13.2026", None),
     ],
 )
 async def test_times_are_read_as_the_command_line_reads_them_and_shown(
@@ -89,6 +101,51 @@ async def test_times_are_read_as_the_command_line_reads_them_and_shown(
     text = await answer.text()
     assert answer.status == (200 if read else 400)
     assert read is None or f"{read}</time></small>" in text
+
+
+@pytest.mark.parametrize("path", ["/deliveries", "/unrouted", "/refused"])
+async def test_a_time_is_of_the_zone_that_a_script_sends_and_the_address_has_the_instant(
+    path: str, browser: Client
+) -> None:
+    fields = {"since": "21.11.2026 23:16", "until": "30m", "source": "", "zone": "+03:00 Europe/Moscow"}
+    answer = await browser.get(path, params=fields, allow_redirects=False)
+    assert answer.status == 303
+    assert answer.headers["Location"] == f"{path}?since=2026-11-21T23:16:00%2B03:00&until=30m"
+    shown = await browser.get(URL(answer.headers["Location"], encoded=True))
+    assert "2026-11-21 20:16:00</time></small>" in await shown.text()
+
+
+@pytest.mark.parametrize(
+    ("since", "zone", "read"),
+    [
+        ("2026-07-01 12:00", "+01:00 Europe/Berlin", "2026-07-01T12:00:00+02:00"),
+        ("2026-07-01 12:00", "+05:45 Not/There", "2026-07-01T12:00:00+05:45"),
+        ("2026-07-01T12:00:00Z", "+03:00 Europe/Moscow", "2026-07-01T12:00:00Z"),
+        ("yesterday", "+14:00 Pacific/Kiritimati", "2026-11-22T00:00:00+14:00"),
+        ("soonish", "+03:00 Europe/Moscow", "soonish"),
+    ],
+)
+async def test_zones_have_summer_and_a_name_that_is_not_known_its_offset(
+    since: str, zone: str, read: str, browser: Client
+) -> None:
+    answer = await browser.get("/deliveries", params={"since": since, "zone": zone}, allow_redirects=False)
+    assert URL(answer.headers["Location"]).query == {"since": read}
+    assert (await browser.get("/deliveries", params={"since": since, "zone": "../etc/passwd"})).status == 400
+
+
+@pytest.mark.parametrize("path", ["/deliveries", "/unrouted", "/refused"])
+async def test_without_scripts_the_relays_zone_stands_beside_the_field(
+    path: str, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_zone("MST", monkeypatch)
+    source = (await see(browser, path)).source
+    assert 'Since<span class="no-js">, MST</span>' in source
+    assert "this is the relay's time: MST." in re.sub("<details.*?</details>", "", source, flags=re.DOTALL)
+
+
+async def test_a_time_in_the_future_is_said_aloud(browser: Client) -> None:
+    assert "In the future: Since: 23:16" in (await see(browser, "/deliveries?since=23:16")).text
+    assert "In the future" not in (await see(browser, "/deliveries?since=2h")).text
 
 
 async def test_that_nothing_is_dead_is_good_and_an_empty_filter_is_said(browser: Client) -> None:

@@ -141,6 +141,15 @@ async def test_more_filters_stand_in_rows_as_the_others_do(house: House, page: P
     assert len(fields) > 10 and len(tops) <= 3
 
 
+async def test_a_time_that_is_typed_is_of_the_browsers_zone_and_the_address_has_it(house: House, page: Page) -> None:
+    await page.goto(house.address("/deliveries"))
+    await expect(page.get_by_text("this is the time of your browser")).to_be_visible()
+    await page.get_by_label("Since").fill("2026-11-20 23:16")
+    await page.get_by_role("button", name="Show", exact=True).click()
+    await page.wait_for_url(re.compile(r"/deliveries\?since=2026-11-20T23:16:00%2B03:00$"))
+    await expect(page.locator("label", has_text="Since").locator("time")).to_have_text("20/11/2026, 23:16:00")
+
+
 async def test_keys_work_in_the_russian_layout_and_g_is_for_one_more_key(house: House, page: Page) -> None:
     async def press(key: str, code: str, **more: bool) -> None:
         given = {"key": key, "code": code, "bubbles": True, "cancelable": True, **more}

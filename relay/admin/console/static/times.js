@@ -23,6 +23,7 @@ export function times() {
   };
 
   all(document);
+  document.querySelectorAll("[data-zone]").forEach(say);
   new MutationObserver((changes) => {
     for (const change of changes) {
       change.addedNodes.forEach(all);
@@ -33,6 +34,14 @@ export function times() {
   setInterval(() => {
     if (!document.hidden && !("paused" in document.documentElement.dataset)) document.querySelectorAll('time[data-form="age"]').forEach(write);
   }, 15_000);
+}
+
+/** The zone of the times that people type: +03:00 Europe/Moscow. */
+function say(field) {
+  const ahead = -new Date().getTimezoneOffset(); // minutes
+  const [hours, minutes] = [Math.floor(Math.abs(ahead) / 60), Math.abs(ahead) % 60].map((each) => String(each).padStart(2, "0"));
+  field.value = `${ahead < 0 ? "-" : "+"}${hours}:${minutes} ${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+  field.disabled = false;
 }
 
 function show(time, text) {

@@ -1,0 +1,37 @@
+"""The zone of a browser, which a script sends with a form that has times -> an address that has instants.
+
+So it says the same to whomever it is sent. Without scripts times without a zone are of the relay's machine.
+"""
+
+import re
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from relay.admin.console import moments
+from relay.operations.reading import Fault, InvalidParameters
+
+FIELD = "zone"
+"""`+03:00 Europe/Moscow`: the offset of now, for machines that do not know the name."""
+_ZONE = re.compile(r"(?P<offset>[+-]\d\d:[0-5]\d) (?P<name>[\w+/-]{1,64})", re.ASCII)
+
+
+def instants(request: web.Request, now: datetime) -> dict[str, list[str]] | None:
+    """What the address is to have instead, without fields left empty; None if no zone was sent."""
+    if not request.query.get(FIELD):
+        return None
+    found = {name: request.query.getall(name) for name in request.query if name != FIELD}
+    query = {name: [text for each in texts if (text := each.strip())] for name, texts in found.items()}
+    return moments.in_zone(query, now, _zone(request))
+
+
+def _zone(request: web.Request) -> tzinfo:
+    text = request.query[FIELD]
+    sent = _ZONE.fullmatch(text)
+    if not sent:
+        raise InvalidParameters(Fault(pointer=f"/{FIELD}", detail="must be like +03:00 Europe/Moscow"))
+    try:
+        return ZoneInfo(sent["name"])
+    except (ValueError, KeyError, OSError):
+        return timezone(datetime.strptime(sent["offset"], "%z").utcoffset() or timedelta())
