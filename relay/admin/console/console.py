@@ -12,6 +12,7 @@ from relay.admin.console.compiled import Compiled, in_memory
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
 from relay.admin.console.live_rows import ROWS, LiveRows
+from relay.admin.console.moments import moment_of
 from relay.admin.console.page import ASKING, SESSIONS, WAITING, link, new_key
 from relay.admin.console.pages.overview import LATEST
 from relay.admin.console.problem_words import problem_advice, problem_title
@@ -26,12 +27,16 @@ from relay.admin.console.words import (
     about_word,
     act_word,
     action_word,
+    detail_name,
+    detail_word,
     entity_word,
+    filter_name,
     filter_word,
     only_word,
     state_kind,
     state_word,
     type_word,
+    who_word,
 )
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.observe import EventStream
@@ -96,7 +101,12 @@ class Console:
             link=link,
             navigation=navigation,
             entity_word=entity_word,
+            detail_name=detail_name,
+            detail_word=detail_word,
+            filter_name=filter_name,
             filter_word=filter_word,
+            moment_of=moment_of,
+            who_word=who_word,
             new_key=new_key,
             only_word=only_word,
             said=said,

@@ -30,6 +30,16 @@ _CLOCK = re.compile(r"(\d{1,2})\.(\d\d)", re.ASCII)
 _FULL = re.compile(r"\d{4}-\d\d-\d\dT\S+(Z|[+-]\d\d:\d\d)")
 
 
+def moment_of(name: str, value: object) -> datetime | None:
+    """The instant that a parameter is; None of an age, and of what is no time."""
+    if name not in NAMES or not isinstance(value, str) or not _FULL.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
+
+
 def read(query: Lists, now: datetime) -> dict[str, list[str]]:
     """The query with ages and RFC 3339 in its times. InvalidParameters for each that cannot be read."""
     found, wrong = dict(query), []

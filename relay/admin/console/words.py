@@ -3,6 +3,7 @@
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.languages import pgettext
 from relay.admin.console.sentences import said
+from relay.model import Json
 
 
 def type_word(type_: str) -> str:
@@ -43,7 +44,38 @@ def filter_word(name: str, values: list[str]) -> str:
         "command": act_word,
     }.get(name)
     shown = map(word, values) if word else values
-    return f"{_FILTERS.get(name, lambda: name)()}: {', '.join(shown)}"
+    return f"{filter_name(name)}: {', '.join(shown)}"
+
+
+def filter_name(name: str) -> str:
+    """`until` in the language of the page."""
+    return _FILTERS.get(name, lambda: name)()
+
+
+def detail_name(name: str) -> str:
+    """What an act was given, as the audit calls it, in the language of the page."""
+    return (_FILTERS | _DETAILS).get(name, lambda: name)()
+
+
+def detail_word(name: str, value: Json) -> str:
+    """`dead, delivered`, `2`, `leads.status: 3` in the language of the page."""
+    match value:
+        case list():
+            return ", ".join(detail_word(name, each) for each in value)
+        case dict():
+            return ", ".join(f"{key}: {each}" for key, each in value.items())
+        case bool():
+            return _("yes") if value else _("no")
+        case float():
+            return f"{value:g}"
+    word = {"states": state_word, "entity": about_word, "action": action_word, "reason": _reason_word}.get(name, str)
+    return word(str(value))
+
+
+def who_word(who: str) -> str:
+    """The name of whoever asked; a token that a variable gives has none."""
+    shared = who in ("RELAY_ADMIN_TOKEN", "RELAY_VIEWER_TOKEN")
+    return _("the token of {variable}").format(variable=who) if shared else who
 
 
 def _reason_word(reason: str) -> str:
@@ -104,6 +136,17 @@ _FILTERS = {
     "target": lambda: _("Target"),
     "until": lambda: _("Until"),
     "who": lambda: _("Who"),
+}
+
+_DETAILS = {
+    "entity_id": lambda: _("Id"),
+    "event_ids": lambda: _("Events"),
+    "ids": lambda: _("Ids"),
+    "method": lambda: _("Method"),
+    "pipeline_id": lambda: _("Pipeline"),
+    "rate": lambda: _("At most so many a second"),
+    "reason": lambda: _("Reason"),
+    "states": lambda: _("State"),
 }
 
 _KINDS = {

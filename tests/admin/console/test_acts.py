@@ -4,11 +4,12 @@ import re
 
 from relay.model import State
 from relay.store.contract import Archive
-from relay.store.records import Filter
+from relay.store.records import AuditEntry, Filter
 from tests.admin.api.test_acts import Gate, both
 from tests.admin.api.test_acts import gate as gate
 from tests.admin.console.conftest import OPERATOR, VIEWER, Client, Seen, see, sent
 from tests.admin.console.test_live import EVENTS
+from tests.cli.conftest import NOON
 
 PAUSE, RESUME = "/targets/warehouse/pause", "/targets/warehouse/resume"
 
@@ -17,9 +18,9 @@ async def test_acts_are_listed_newest_first_and_lead_to_each(browser: Client) ->
     paused = await sent(browser, await see(browser, "/"), PAUSE, reason="upgrade <b>")
     await sent(browser, paused, RESUME)
     seen = await see(browser, "/acts")
-    assert "target=warehouse reason=upgrade <b>" in seen.text
+    assert "Target: warehouse; Reason: upgrade <b>" in seen.text
     shown = [(await see(browser, each)).text for each in seen.links if each.startswith("/acts/")]
-    [paused_act] = [each for each in shown if "reason upgrade <b>" in each]
+    [paused_act] = [each for each in shown if "Reason upgrade <b>" in each]
     assert len(shown) == 2 and "State ✓ done" in paused_act
 
 
@@ -42,6 +43,18 @@ async def test_an_act_of_another_relay_is_shown_out_of_the_audit(browser: Client
     await store.record_audit(type(entry)(id=other, at=entry.at, who="olga", command="purge", details={}), 7)
     seen = await see(browser, f"/acts/{other}")
     assert "purge" in seen.text and "olga How many 7" in seen.text
+
+
+async def test_what_was_asked_is_said_in_words_and_the_time_of_the_page(browser: Client, store: Archive) -> None:
+    details = {"states": ["dead"], "until": "2026-11-30T20:20:49.143Z", "rate": 2.0}
+    entry = AuditEntry(id="one", at=NOON, who="RELAY_ADMIN_TOKEN", command="replay", details=details)
+    await store.record_audit(entry, 7)
+    listed, shown = await see(browser, "/acts"), await see(browser, "/acts/one")
+    assert "State: dead; Until: 2026-11-30 20:20:49 ; At most so many a second: 2" in listed.text
+    assert "the token of RELAY_ADMIN_TOKEN replay" in listed.text and "relay access add gives each" in listed.text
+    for text in ("the token of RELAY_ADMIN_TOKEN", "State dead", "Until 2026-11-30 20:20:49 ", "a second 2"):
+        assert text in shown.text, text
+    assert '<time datetime="2026-11-30T20:20:49.143000+00:00"' in shown.source
 
 
 async def test_an_unknown_act_is_said(browser: Client) -> None:

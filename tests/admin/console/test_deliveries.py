@@ -152,3 +152,10 @@ async def test_that_nothing_is_dead_is_good_and_an_empty_filter_is_said(browser:
     assert "Nothing for this filter." in (await see(browser, "/deliveries?entity=customers")).text
     seen = await see(browser, "/deliveries?target=warehose")
     assert "warehouse" in seen.text
+
+
+@pytest.mark.parametrize("page", ["/deliveries", "/deliveries/replay"])
+async def test_an_instant_of_a_filter_is_a_time_as_those_of_the_rows(browser: Client, page: str) -> None:
+    seen = await see(browser, f"{page}?until=2026-11-30T20:20:49.143Z&since=2h")
+    assert "Until: 2026-11-30 20:20:49" in seen.text and "Since: 2h" in seen.text
+    assert '<time datetime="2026-11-30T20:20:49.143000+00:00" title="2026-11-30 20:20:49 UTC">' in seen.source
