@@ -14,6 +14,7 @@ from relay.admin.console.pages import target as page
 from relay.admin.console.pages.target import FEW
 from relay.amocrm import form, sample_bodies
 from relay.model import Health
+from relay.observe import EventStream
 from relay.operations.desk import Desk
 from relay.operations.documents.acts_done import ProbeDocument
 from relay.operations.probe import PROBE, Probe
@@ -21,7 +22,8 @@ from relay.routes.config import Config, load
 from relay.store.activity import Activity
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry, HealthReport
-from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, see, sent
+from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, Seen, see, sent
+from tests.admin.console.test_live import event
 from tests.cli.conftest import MINUTE, NOON, ROUTES, SECRETS, keep
 
 PAGE = "/targets/warehouse"
@@ -54,6 +56,13 @@ async def test_of_a_paused_target_the_state_is_as_old_as_the_pause(browser: Clie
     paused = AuditEntry(id="1", at=NOON - 3 * MINUTE, who="olga", command="pause", details={})
     await store.pause("warehouse", paused)
     assert "State since 2026-11-22 11:57:00" in (await see(browser, PAGE)).text
+
+
+async def test_its_state_and_buttons_renew_themselves(browser: Client, store: Archive, live: EventStream) -> None:
+    await store.publish_health({"warehouse": replace(OK, health=Health.OPEN, error="503 busy")})
+    seen, part = await see(browser, PAGE), Seen(await event(browser, f"{PAGE}/stream", live))
+    assert f'data-hx-sse:connect="{PAGE}/stream"' in seen.source and part.text in seen.text
+    assert "circuit open Failing since" in part.text and part.form(f"{PAGE}/pause")["back"] == PAGE
 
 
 async def test_it_lists_the_last_failures_and_what_waits(browser: Client) -> None:

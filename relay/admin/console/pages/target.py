@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -10,8 +12,9 @@ from relay.admin.auth import ASKER
 from relay.admin.console import forms
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
-from relay.admin.console.page import Page, ask, render
+from relay.admin.console.page import Page, ask, fragment, render
 from relay.admin.console.spark import spark
+from relay.admin.console.streams import renew
 from relay.errors import NotFoundError, RoutesInvalid
 from relay.model import State
 from relay.operations.activity import ACTIVITY
@@ -21,7 +24,7 @@ from relay.operations.documents.activity import LastHourDocument
 from relay.operations.documents.acts_done import DropDocument, ProbeDocument
 from relay.operations.documents.deliveries import DeliveryDocument
 from relay.operations.documents.listing import Listing
-from relay.operations.documents.status import TargetDocument
+from relay.operations.documents.status import StatusDocument, TargetDocument
 from relay.operations.documents.target_settings import TargetSettingsDocument
 from relay.operations.drop import DROP
 from relay.operations.probe import PROBE
@@ -37,10 +40,7 @@ SPANS = tuple(timedelta(minutes=1) / 4**step for step in range(8))  # down to 4 
 async def get(request: web.Request) -> web.Response:
     """Show one target; a page says so if there is none of this name."""
     name = request.match_info["target"]
-    status = await ask(request, STATUS, Everything())
-    target = next((each for each in status.targets if each.target == name), None)
-    if target is None:
-        target = await ask(request, TARGET, OneTarget(target=name))  # which says what it may be instead
+    status, target = await _state(request)
     hour = await _last_hour(request, name) if status.daemon is not None else None
     return await render(
         request,
@@ -53,6 +53,25 @@ async def get(request: web.Request) -> web.Response:
         oldest=await _oldest(request, target),
         pending=await ask(request, DELIVERIES, Deliveries(target=name, state=(State.PENDING,), limit=FEW)),
     )
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Send its state and buttons whenever they have changed."""
+    return await renew(request, f"target {request.match_info['target']}", partial(_content, request))
+
+
+async def _content(request: web.Request) -> str:
+    status, target = await _state(request)
+    here = f"/targets/{quote(target.target, safe='')}"
+    return await fragment(request, "parts/target_now.html", here=here, target=target, standing=status)
+
+
+async def _state(request: web.Request) -> tuple[StatusDocument, TargetDocument]:
+    """NotFoundError, which says what it may be instead, if there is none of this name."""
+    name = request.match_info["target"]
+    status = await ask(request, STATUS, Everything())
+    found = next((each for each in status.targets if each.target == name), None)
+    return status, found or await ask(request, TARGET, OneTarget(target=name))
 
 
 async def _oldest(request: web.Request, target: TargetDocument) -> Listing[DeliveryDocument] | None:
@@ -134,5 +153,6 @@ def _dropped(done: DropDocument) -> str:
 PAGES = (
     Page(path="/targets/{target}", handler=get),
     Page(path="/targets/{target}/drop", handler=drop, method="POST"),
+    Page(path="/targets/{target}/stream", handler=stream, stream=True),
     Page(path="/targets/{target}/probe", handler=probe, method="POST"),
 )
