@@ -102,7 +102,7 @@ def _described(word: str, document: dict[str, Json]) -> tuple[str, Text]:
         case "unparsed":
             return f"source {document['source']}", _dim(document["unparsed"])
         case "duplicate":
-            return f"source {document['source']}", _dim("stored before under this id")
+            return about or f"source {document['source']}", _dim("stored before under this id")
         case "refused":
             parts = filter(None, (document.get("address"), document["detail"]))
             return f"{document['outcome']} from {document['remote'] or 'an unknown address'}", _dim(": ".join(parts))

@@ -20,8 +20,8 @@ def documents(signal: Signal) -> list[Document]:
             return [{"what": "unparsed", "source": webhook.source, "webhook": webhook.id, "unparsed": webhook.unparsed}]
         case WebhookStored():
             return _events(signal)
-        case DuplicateReceived(webhook=webhook, first=first):
-            return [{"what": "duplicate", "source": webhook.source, "webhook": first}]
+        case DuplicateReceived():
+            return _duplicates(signal)
         case Probed(source=source, remote=remote):
             return [{"what": "probe", "source": source, "remote": remote}]
         case WebhookRejected(reason=Rejection.STRANGER):
@@ -65,6 +65,14 @@ def _events(stored: WebhookStored) -> list[Document]:
         }
         for each in stored.routed
     ]
+
+
+def _duplicates(received: DuplicateReceived) -> list[Document]:
+    """What each event of it is about; of none, if it has none."""
+    document: Document = {"what": "duplicate", "source": received.webhook.source, "webhook": received.first}
+    read = received.routed if received.webhook.unparsed is None else ()
+    about = [{"type": each.event.type, "entity_id": each.event.entity_id} for each in read]
+    return [document | each for each in about] or [document]
 
 
 def _attempt(attempted: Attempted) -> Document:

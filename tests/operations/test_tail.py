@@ -81,6 +81,19 @@ def test_what_was_not_kept_or_not_read_or_kept_before_is_told_too() -> None:
     ]
 
 
+def test_a_duplicate_says_what_each_event_of_it_is_about() -> None:
+    stored = kept(event(), event("contacts", "add"))
+    found = told(DuplicateReceived(webhook=stored.webhook, first="w-0", took=timedelta(), routed=stored.routed))
+    duplicate = {"what": "duplicate", "source": "crm", "webhook": "w-0"}
+    assert found == [
+        duplicate | {"type": "leads.status", "entity_id": "4831596"},
+        duplicate | {"type": "contacts.add", "entity_id": stored.routed[1].event.entity_id},
+    ]
+    unread = kept(event(), unparsed="no events")
+    again = DuplicateReceived(webhook=unread.webhook, first="w-0", took=timedelta(), routed=unread.routed)
+    assert told(again) == [duplicate]
+
+
 def test_a_misaddressed_request_is_told_with_its_address_a_stranger_not_at_all() -> None:
     wrong = replace(refused(Rejection.MISADDRESSED, detail="/hooks is missing"), address="POST /crm/***")
     [said, probe] = told(refused(Rejection.STRANGER), wrong, Probed(source="crm", remote="192.0.2.7"))

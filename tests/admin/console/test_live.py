@@ -10,12 +10,14 @@ from relay.admin.console.languages import language, speak
 from relay.admin.console.live_rows import LiveRows
 from relay.admin.console.pages.live import MOST
 from relay.observe import EventStream
-from relay.signals import Rejection, WebhookRejected
+from relay.signals import DuplicateReceived, Rejection, WebhookRejected
 from relay.store.contract import Archive
 from relay.store.records import Filter
 from tests.admin.api.test_tail import failed
 from tests.admin.console.conftest import OPERATOR, VIEWER, Client, see
 from tests.cli.conftest import OFFER, event_of
+from tests.observe.conftest import event as event_about
+from tests.observe.conftest import kept
 
 EVENTS = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 
@@ -45,6 +47,21 @@ async def test_the_page_begins_with_the_last_attempts_the_newest_last(browser: C
     assert times
     assert times == sorted(times)
     assert 'data-hx-sse:connect="/live/stream"' in seen.source
+
+
+async def test_a_target_is_chosen_and_that_nothing_fits_is_said(browser: Client) -> None:
+    seen = await see(browser, "/live?target=crm")
+    assert "Nothing has come that fits this filter yet." in seen.text
+    assert re.search('<select name="target">.*<option value="crm" selected>crm</option>', seen.source, re.DOTALL)
+    assert '<option value="warehouse">warehouse</option>' in seen.source
+    assert "Nothing has come" not in (await see(browser, "/live")).text
+
+
+async def test_a_duplicate_is_a_row_with_its_lead(browser: Client, live: EventStream) -> None:
+    stored = kept(event_about())
+    again = DuplicateReceived(webhook=stored.webhook, first="w-0", took=timedelta(), routed=stored.routed)
+    html = await event(browser, "/live/stream?id=4831596", live, again)
+    assert 'href="/webhooks/w-0"' in html and 'href="/leads/4831596"' in html
 
 
 async def test_its_filter_goes_to_the_stream(browser: Client) -> None:

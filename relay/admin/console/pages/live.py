@@ -44,6 +44,7 @@ async def get(request: web.Request) -> web.Response:
         targets=[each.target for each in (await ask(request, TARGETS, Everything())).data],
         documents=[each for each in last if tail.takes(each)][:FIRST][::-1],
         choices=[*Only],
+        narrowed=any(name in query for name in PARAMETERS),
     )
 
 
