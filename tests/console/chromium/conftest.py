@@ -96,6 +96,14 @@ class House:
             ) as answer:
                 assert answer.status in (200, 503)  # too late on a busy machine, and stored all the same
 
+    async def unparsed(self) -> None:
+        """A webhook that cannot be read, and one of a type that no route takes."""
+        assert self.relay
+        for body in (b'{"hello": "this is no form"}', b"contacts[update][0][id]=7"):
+            address = f"{url(self.relay.listening)}/hooks/crm/{TOKEN}"
+            async with self.session.post(address, data=body, headers=FORM) as answer:
+                assert answer.status in (200, 503)
+
     async def settled(self, target: str, **states: int) -> None:
         """Wait until so many deliveries to a target are in each of the states: dead=37."""
         while True:

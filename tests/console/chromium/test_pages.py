@@ -31,6 +31,9 @@ TOO_SMALL = """smallest => [...document.querySelectorAll("button, input, select,
   .filter(each => each.checkVisibility() && each.type !== "hidden")
   .filter(each => { const box = each.getBoundingClientRect(); return box.width < smallest || box.height < smallest; })
   .map(each => each.outerHTML.slice(0, 120))"""
+CUT = """() => [...document.querySelectorAll(".scroll")].filter(each => each.scrollWidth > each.clientWidth)
+  .map(each => each.getAttribute("aria-label"))"""
+"""Tables of which a phone hides a part."""
 OUT_OF_REACH = """() => [...document.querySelectorAll("header.bar :is(a, button, input:not([type=hidden]))")]
   .filter(each => {
     each.scrollIntoView({ block: "nearest", inline: "center" });
@@ -52,6 +55,7 @@ async def shown(house: House, page: Page) -> AsyncIterator[list[str]]:
     """Addresses of all pages of a relay that has something of everything."""
     await house.post(*({"id": LEAD + number % 3, "name": f"Ремонт {number}"} for number in range(12)))
     await house.settled("old-handler", dead=12)
+    await house.unparsed()
     event = (await house.deliveries("old-handler"))[0]["event"]
     act = await house.paused_and_resumed("sales-bot")
     yield [
@@ -148,6 +152,23 @@ async def test_a_time_that_is_typed_is_of_the_browsers_zone_and_the_address_has_
     await page.get_by_role("button", name="Show", exact=True).click()
     await page.wait_for_url(re.compile(r"/deliveries\?since=2026-11-20T23:16:00%2B03:00$"))
     await expect(page.locator("label", has_text="Since").locator("time")).to_have_text("20/11/2026, 23:16:00")
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+async def test_on_a_phone_no_table_goes_on_beyond_the_edge(
+    house: House, page: Page, shown: list[str], language: str
+) -> None:
+    await page.set_viewport_size({"width": 360, "height": 900})
+    await speak(page, house, language)
+    found = {}
+    for path in shown:
+        await page.goto(house.address(path))
+        if cut := await page.evaluate(CUT):
+            found[path] = cut
+        if SCREENSHOTS:
+            name = re.sub(r"\W+", "-", path).strip("-") or "overview"
+            await page.screenshot(path=Path(SCREENSHOTS, f"{name}-360-{language}.png"), full_page=True)
+    assert found == {}
 
 
 async def test_keys_work_in_the_russian_layout_and_g_is_for_one_more_key(house: House, page: Page) -> None:
