@@ -1,6 +1,7 @@
 """A POST form -> an act, and back to the page with a sentence of what came of it (303)."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -48,9 +49,17 @@ async def lists(request: web.Request) -> dict[str, list[str]]:
 
 
 async def act(
-    request: web.Request, operation: Operation[P, D], given: Mapping[str, Any], says: Callable[[D], str | Flash]
+    request: web.Request,
+    operation: Operation[P, D],
+    given: Mapping[str, Any],
+    says: Callable[[D], str | Flash],
+    *,
+    linked: bool = False,
 ) -> web.Response:
-    """Do it once for the key of the form, then show the page it came from; an error of the desk is said there."""
+    """Do it once for the key of the form, then show the page it came from; an error of the desk is said there.
+
+    `linked`: what is said when it is done leads to the act.
+    """
     form = await fields(request)
     try:
         acted = await request.app[ASKING].act(request[ASKER], operation, given, key=form.get(KEY))
@@ -61,7 +70,8 @@ async def act(
     if acted.document is None:
         return see_other(f"/acts/{acted.id}", Flash(kind="done", text=_("Begun; it goes on.")))
     said = says(acted.document)
-    return back(form, said if isinstance(said, Flash) else Flash(kind="done", text=said))
+    said = said if isinstance(said, Flash) else Flash(kind="done", text=said)
+    return back(form, replace(said, act=acted.id) if linked and said.kind == "done" else said)
 
 
 def back(form: Mapping[str, str], said: Flash) -> web.Response:
