@@ -71,7 +71,9 @@ async def _state(request: web.Request) -> tuple[StatusDocument, TargetDocument]:
     name = request.match_info["target"]
     status = await ask(request, STATUS, Everything())
     found = next((each for each in status.targets if each.target == name), None)
-    return status, found or await ask(request, TARGET, OneTarget(target=name))
+    if found is None:
+        found = await ask(request, TARGET, OneTarget(target=name))
+    return status, found
 
 
 async def _oldest(request: web.Request, target: TargetDocument) -> Listing[DeliveryDocument] | None:
