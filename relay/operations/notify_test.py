@@ -85,7 +85,7 @@ def _said(of: Notify, now: datetime) -> "Notification":
 
 
 NOTIFY_TEST = Operation(
-    name="notify test",
+    name="notify_test",
     method="POST",
     path="/notify/test",
     role=Role.OPERATOR,

@@ -113,7 +113,7 @@ def _document(desk: Desk, asked: Replays, wanted: Filter, done: Replayed, notes:
 
 
 REPLAYS = Operation(
-    name="replays",
+    name="replay",
     method="POST",
     path="/replays",
     role=Role.OPERATOR,

@@ -26,7 +26,7 @@ async def end_sessions(desk: Desk, _asked: Nothing) -> SessionsEndedDocument:
 
 
 END_SESSIONS = Operation(
-    name="access end-sessions",
+    name="end_sessions",
     method="POST",
     path="/sessions/end",
     role=Role.OPERATOR,

@@ -23,7 +23,7 @@ def begun(kept: Path, refill: Callable[[Use], None]) -> None:
     async def fill(store: Archive) -> None:
         await store.record_audit(ENTRY, 7)
         failed = {
-            "operation": "replays",
+            "operation": "replay",
             "began_at": rfc3339(NOON),
             "state": "failed",
             "who": "olga",
@@ -42,7 +42,7 @@ def test_acts_are_listed_newest_first_with_what_became_of_them(run: Run, begun: 
     assert (second["act"], second["state"], second["operation"]) == (OTHER, "interrupted", "purge")
     shown = run("acts").stdout
     assert "the store is busy" in shown
-    assert "replays" in shown and "interrupted" in shown and "target=warehouse" in shown
+    assert "replay" in shown and "interrupted" in shown and "target=warehouse" in shown
     assert len(run("acts", "--json=lines").stdout.splitlines()) == 2
 
 

@@ -36,14 +36,7 @@ def state_word(state: str) -> str:
 
 def filter_word(name: str, values: list[str]) -> str:
     """`state: dead` in the language of the page; what is no word of the relay stays as it is."""
-    word = {
-        "state": state_word,
-        "entity": about_word,
-        "action": action_word,
-        "reason": _reason_word,
-        "command": act_word,
-    }.get(name)
-    shown = map(word, values) if word else values
+    shown = map(_WORD_OF.get(name, str), values)
     return f"{filter_name(name)}: {', '.join(shown)}"
 
 
@@ -68,8 +61,7 @@ def detail_word(name: str, value: Json) -> str:
             return _("yes") if value else _("no")
         case float():
             return f"{value:g}"
-    word = {"states": state_word, "entity": about_word, "action": action_word, "reason": _reason_word}.get(name, str)
-    return word(str(value))
+    return _WORD_OF.get(name, str)(str(value))
 
 
 def who_word(who: str) -> str:
@@ -80,7 +72,7 @@ def who_word(who: str) -> str:
 
 def _reason_word(reason: str) -> str:
     """Why an attempt ended so, or why a request was refused."""
-    return _WORDS[reason]() if reason in _WORDS else said(reason)
+    return _REFUSED[reason]() if reason in _REFUSED else said(reason)
 
 
 def about_word(entity: str) -> str:
@@ -104,8 +96,9 @@ _WORD_OF = {
     "entity": about_word,
     "reason": _reason_word,
     "state": state_word,
+    "states": state_word,
 }
-"""Parameters with a closed set of values."""
+"""Parameters, and details of acts, with a closed set of values."""
 
 _ENTITIES = {
     "leads": lambda: _("Lead"),
@@ -156,7 +149,18 @@ _KINDS = {
     "wait": ("api_away", "pending", "probing", "retry", "running", "waiting", "would_heal"),
 }  # fmt: skip
 
-_WORDS = {
+_REFUSED = {
+    "unauthorized": lambda: _("wrong token"),
+    "misaddressed": lambda: _("wrong address"),
+    "stranger": lambda: _("not for us"),
+    "refused_account": lambda: _("another account"),
+    "too_large": lambda: _("too large"),
+    "unavailable": lambda: _("could not be kept"),
+    "incomplete": lambda: _("broke off"),
+}
+"""Why a request was refused."""
+
+_WORDS = _REFUSED | {
     "pending": lambda: _("pending"),
     "delivered": lambda: _("delivered"),
     "dead": lambda: _("dead"),
@@ -183,7 +187,7 @@ _WORDS = {
     # webhooks in amoCRM
     "api_away": lambda: _("amoCRM does not answer"),
     "disabled": lambda: _("switched off"),
-    "disconnected": lambda: _("disconnected"),
+    "disconnected": lambda: pgettext("webhook", "disconnected"),
     "missing": lambda: _("not there"),
     "no_rights": lambda: _("no rights"),
     "settings_differ": lambda: _("lacks events"),
@@ -203,14 +207,6 @@ _WORDS = {
     "approximate": lambda: _("approximate"),
     "report": lambda: _("only reports"),
     "on": lambda: _("on"),
-    # requests that were refused
-    "unauthorized": lambda: _("wrong token"),
-    "misaddressed": lambda: _("wrong address"),
-    "stranger": lambda: _("not for us"),
-    "refused_account": lambda: _("another account"),
-    "too_large": lambda: _("too large"),
-    "unavailable": lambda: _("could not be kept"),
-    "incomplete": lambda: _("broke off"),
     # relays, and who asks
     "lives": lambda: _("lives"),
     "gone": lambda: _("gone"),
@@ -278,10 +274,9 @@ _DONE = {
     "verify --accept-loss": lambda: pgettext("act", "verify --accept-loss"),
 }
 _UNDER_WAY = {
-    "replays": _DONE["replay"],
     "verify": lambda: pgettext("act", "verify"),
 }
-"""Operations that the audit calls otherwise, or not at all."""
+"""Operations that the audit has otherwise, or not at all."""
 
 COMMANDS = tuple(sorted(_DONE))
 """Acts, as the audit calls them."""

@@ -387,7 +387,7 @@ async def test_an_act_under_way_at_another_relay_is_running_unless_that_was_star
     client: Client, store: Archive, monkeypatch: pytest.MonkeyPatch, began_at: datetime, state: str
 ) -> None:
     name = (await store.status()).living[0].name
-    began = {"019ab1": {"operation": "replays", "began_at": rfc3339(began_at)}}
+    began = {"019ab1": {"operation": "replay", "began_at": rfc3339(began_at)}}
 
     async def published(_store: SqliteQuestions, _name: str) -> list[Report]:
         return [Report(as_of=NOON, value={}, relay="me"), Report(as_of=NOON, value=began, relay=name)]
@@ -395,7 +395,7 @@ async def test_an_act_under_way_at_another_relay_is_running_unless_that_was_star
     monkeypatch.setattr(SqliteQuestions, "published", published)
     monkeypatch.setattr(SqliteQuestions, "relay", "me")
     _, found = await get(client, "/acts/019ab1")
-    assert (found["state"], found["operation"]) == (state, "replays")
+    assert (found["state"], found["operation"]) == (state, "replay")
     status, problem = await send(client, "DELETE", "/acts/019ab1")
     assert status == 409
     assert ("stop it there" in problem["detail"]) is (state == "running")

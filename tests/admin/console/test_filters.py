@@ -59,3 +59,10 @@ async def test_what_finds_nothing_is_named_with_a_way_out_of_each_part(path: str
 
 def test_each_reason_of_an_attempt_has_a_sentence() -> None:
     assert {str(each) for each in Reason} <= {*sentences.SENTENCES}
+
+
+def test_a_connection_that_closed_is_not_called_what_a_webhook_is_that_was_disconnected() -> None:
+    languages.speak("ru")
+    attempt, webhook = words.filter_word("reason", ["disconnected"]), words.state_word("disconnected")
+    languages.speak(languages.ENGLISH)
+    assert (attempt.partition(": ")[2], webhook) == ("соединение закрыто", "отсоединён")
