@@ -7,8 +7,8 @@ from relay.cli.flag_types import Whole
 from relay.cli.options import ListingCommand, asynchronous, in_arguments, json_option, listing_json_option
 from relay.cli.output import cell, clipped, json_text, labelled, note, print_document, put, state, table
 from relay.cli.times import Times, local
+from relay.operations.acts import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
 from relay.operations.documents.acts import ActDocument, ActState
-from relay.operations.progress import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
 from relay.operations.which import MAX_PAGE
 
 

@@ -8,7 +8,7 @@ from relay.cli.options import LINES, ListingCommand, asynchronous, listing_json_
 from relay.cli.output import cell, note, print_document, put, table
 from relay.cli.times import Times
 from relay.errors import BadCursor
-from relay.operations.acts import AUDIT, Audit
+from relay.operations.audits import AUDIT, Audit
 
 
 @click.command("audit", cls=ListingCommand)

@@ -4,8 +4,9 @@ from typing import Any
 
 from relay.operations.act_deliveries import ACT_DELIVERIES
 from relay.operations.activity import ACTIVITY, SOURCES
-from relay.operations.acts import AUDIT
+from relay.operations.acts import ACT, ACTS, STOP_ACT
 from relay.operations.attempts import ATTEMPTS
+from relay.operations.audits import AUDIT
 from relay.operations.deliveries import DELIVERIES, DELIVERIES_COUNT
 from relay.operations.desk import Operation
 from relay.operations.dismiss import DISMISS
@@ -17,7 +18,6 @@ from relay.operations.notify_test import NOTIFY_TEST
 from relay.operations.overview import OVERVIEW
 from relay.operations.pause import PAUSE, RESUME
 from relay.operations.probe import PROBE
-from relay.operations.progress import ACT, ACTS, STOP_ACT
 from relay.operations.purges import PURGE
 from relay.operations.refused import REFUSED
 from relay.operations.reloads import RELOAD, ROUTES

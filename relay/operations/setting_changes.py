@@ -20,7 +20,7 @@ SECTIONS = ("defaults", "retention", "notify")
 _MASKED = re.compile(rf"\$\{{MASKED_[0-9]+\}}|{re.escape(HIDDEN)}")
 
 
-def masked(number: int) -> str:
+def stand_in(number: int) -> str:
     """Return what a draft has in place of a hidden value: it counts as that value."""
     return f"${{MASKED_{number}}}"
 

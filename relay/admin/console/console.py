@@ -3,7 +3,7 @@
 import aiohttp_jinja2
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
-from jinja2 import PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relay.admin.api.asking import Asking
 from relay.admin.auth import ASKER, Pages
@@ -68,54 +68,7 @@ class Console:
         app.on_cleanup.append(self._waiting.close)
         if self._sessions:
             app[SESSIONS] = self._sessions
-        environment = aiohttp_jinja2.setup(
-            app,
-            loader=PackageLoader("relay.admin.console"),
-            extensions=["jinja2.ext.i18n"],
-            undefined=StrictUndefined,
-            bytecode_cache=in_memory(),
-            auto_reload=False,
-            finalize=filters.harmless,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters.update(
-            age=filters.age,
-            count=filters.count,
-            instant=filters.instant,
-            json=filters.json,
-            said=said,
-            size=filters.size,
-            span=filters.span,
-            type=type_word,
-            utc=filters.utc,
-        )
-        environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-        environment.globals.update(
-            actions=sorted(ACTIONS),
-            commands=COMMANDS,
-            entities=sorted(ENTITIES),
-            act_word=act_word,
-            about_word=about_word,
-            action_word=action_word,
-            link=link,
-            navigation=navigation,
-            entity_word=entity_word,
-            detail_name=detail_name,
-            detail_word=detail_word,
-            filter_name=filter_name,
-            filter_word=filter_word,
-            moment_of=moment_of,
-            who_word=who_word,
-            new_key=new_key,
-            only_word=only_word,
-            said=said,
-            problem_advice=problem_advice,
-            problem_title=problem_title,
-            state_kind=state_kind,
-            state_word=state_word,
-            static_url=self._static.url,
-        )
+        environment = _environment(app, self._static)
         app[ROWS] = LiveRows(environment)
         app[LATEST] = {}
         self._compiled = Compiled(environment)
@@ -143,3 +96,56 @@ class Console:
             return response
 
         return check
+
+
+def _environment(app: web.Application, static: Static) -> Environment:
+    """The templates, with the filters and functions that they use."""
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=PackageLoader("relay.admin.console"),
+        extensions=["jinja2.ext.i18n"],
+        undefined=StrictUndefined,
+        bytecode_cache=in_memory(),
+        auto_reload=False,
+        finalize=filters.harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        age=filters.age,
+        count=filters.count,
+        instant=filters.instant,
+        json=filters.json,
+        said=said,
+        size=filters.size,
+        span=filters.span,
+        type=type_word,
+        utc=filters.utc,
+    )
+    environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals.update(
+        actions=sorted(ACTIONS),
+        commands=COMMANDS,
+        entities=sorted(ENTITIES),
+        act_word=act_word,
+        about_word=about_word,
+        action_word=action_word,
+        link=link,
+        navigation=navigation,
+        entity_word=entity_word,
+        detail_name=detail_name,
+        detail_word=detail_word,
+        filter_name=filter_name,
+        filter_word=filter_word,
+        moment_of=moment_of,
+        who_word=who_word,
+        new_key=new_key,
+        only_word=only_word,
+        said=said,
+        problem_advice=problem_advice,
+        problem_title=problem_title,
+        state_kind=state_kind,
+        state_word=state_word,
+        static_url=static.url,
+    )
+    return environment

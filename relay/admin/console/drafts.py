@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from relay.operations.setting_changes import masked as stand_in
+from relay.operations.setting_changes import stand_in
 from relay.routes.redaction import HIDDEN
 
 _HIDDEN = re.compile(rf"(?<![^\s\[{{,:]){re.escape(HIDDEN)}(?![^\s\]}},])")

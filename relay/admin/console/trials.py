@@ -11,9 +11,9 @@ from relay.admin.console.flash import Flash
 from relay.admin.console.forms import see_other
 from relay.admin.console.page import ASKING, ask
 from relay.errors import NotFoundError, RelayError
+from relay.operations.acts import ACT, OneAct
 from relay.operations.desk import Operation
 from relay.operations.documents.acts import ActDocument
-from relay.operations.progress import ACT, OneAct
 
 Query = Mapping[str, str | list[str]]
 TRIAL = "trial"

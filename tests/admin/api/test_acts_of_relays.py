@@ -9,10 +9,10 @@ import pytest
 from relay.admin.api import acts as api_acts
 from relay.admin.api.acts import Acts, Wanted
 from relay.errors import ConflictError
+from relay.operations.acts import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
 from relay.operations.asker import Asker, Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.acts import ActDocument, ActState
-from relay.operations.progress import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
 from relay.store.records import AuditEntry
 from tests.operations.conftest import no_config
 from tests.store.conftest import NOON
@@ -56,7 +56,7 @@ async def _never(_desk: Desk, _asked: Any) -> Any:
 
 
 LONG: Operation[Any, Any] = Operation(
-    name="replays",
+    name="replay",
     method="POST",
     path="/replays",
     role=Role.OPERATOR,
@@ -84,7 +84,7 @@ async def test_each_knows_what_the_other_does_and_has_done(a: Relay, b: Relay, m
     await other.begin()
     for asked, id_, at in ((desk(b, other.acts), ONE, "a"), (desk(a, one.acts), OTHER, "b")):
         found = await asked.ask(ACT, OneAct(act=id_))
-        assert (found.state, found.operation, found.relay, found.count) == (ActState.RUNNING, "replays", at, 7)
+        assert (found.state, found.operation, found.relay, found.count) == (ActState.RUNNING, "replay", at, 7)
         with pytest.raises(ConflictError, match=f"at the relay {at}: stop it there"):
             await asked.ask(STOP_ACT, OneAct(act=id_))
     monkeypatch.setattr(api_acts, "PATIENCE", 30.0)

@@ -14,9 +14,9 @@ from relay.admin.console.page import Page, ask, asked, fragment, given, render
 from relay.admin.console.streams import renew
 from relay.errors import NotFoundError
 from relay.operations.act_deliveries import ACT_DELIVERIES, OF_DELIVERIES, ActDeliveries
-from relay.operations.acts import AUDIT, Audit
+from relay.operations.acts import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
+from relay.operations.audits import AUDIT, Audit
 from relay.operations.documents.acts import ActDocument, ActState
-from relay.operations.progress import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
 
 FILTERS = ("who", "command")
 UNDONE = tuple(each for each in ActState if each is not ActState.DONE)

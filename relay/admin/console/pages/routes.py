@@ -10,7 +10,7 @@ from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import Page, ask, render
 from relay.errors import NotFoundError
 from relay.operations.activity import ACTIVITY
-from relay.operations.acts import AUDIT, Audit
+from relay.operations.audits import AUDIT, Audit
 from relay.operations.desk import Operation
 from relay.operations.documents.notify import NotifyTestDocument
 from relay.operations.documents.routes import ReloadDocument

@@ -21,7 +21,7 @@ SPANS = ("24h", "3d", "7d", "30d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Form:
     """What the form has."""
 
     text: str
@@ -32,7 +32,7 @@ class Draft:
 async def get(request: web.Request) -> web.Response:
     """Show the form; with `draft` the routes in force are in it."""
     begun = await from_force(request) if request.query.get("draft") else drafts.NONE
-    return await _page(request, Draft(text=begun.text, since=SPANS[0], after=None), begun=begun)
+    return await _page(request, Form(text=begun.text, since=SPANS[0], after=None), begun=begun)
 
 
 async def from_force(request: web.Request) -> drafts.Draft:
@@ -65,14 +65,14 @@ async def download(request: web.Request) -> web.Response:
     return web.Response(text=(await _draft(request)).text, content_type="application/yaml", headers=headers)
 
 
-async def _draft(request: web.Request) -> Draft:
+async def _draft(request: web.Request) -> Form:
     """A file that was chosen goes before the text in the field. Browsers send CRLF of fields."""
     form = await posted(request)
     file, text = form.get("file"), form.get("text")
     if isinstance(file, web.FileField) and file.filename:
         text = file.file.read().decode("utf-8-sig", "replace")
     since, after = form.get("since"), form.get("after")
-    return Draft(
+    return Form(
         text=text.replace("\r\n", "\n") if isinstance(text, str) else "",
         since=since if isinstance(since, str) and since in SPANS else SPANS[0],
         after=after if isinstance(after, str) and after else None,
@@ -81,7 +81,7 @@ async def _draft(request: web.Request) -> Draft:
 
 async def _page(
     request: web.Request,
-    draft: Draft,
+    draft: Form,
     checked: CheckDocument | None = None,
     found: RoutesDiffDocument | None = None,
     refused: str = "",
