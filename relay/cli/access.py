@@ -104,8 +104,8 @@ async def rotate(name: str, expires: timedelta | None, as_json: bool, access_fil
 async def end_sessions(place: Place, as_json: bool) -> None:
     """End every session of the console: everybody has to log in again.
 
-    For a cookie that may be in wrong hands. Every relay on the store notices within ten seconds. Tokens stay as they
-    are: one that may be in wrong hands is replaced with relay access rotate, which ends its sessions alone.
+    For a cookie that may be in the wrong hands. Every relay on the store notices within ten seconds. Tokens stay as
+    they are: one that may be in the wrong hands is replaced with relay access rotate, which ends its sessions alone.
 
     \b
     relay access end-sessions

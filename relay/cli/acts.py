@@ -1,4 +1,4 @@
-"""`relay acts`: acts that take long, of relays -> how far they are, and the end of one."""
+"""`relay acts`: the long acts of relays -> their progress and results; `relay acts stop` stops one."""
 
 import click
 
@@ -23,7 +23,7 @@ class ActsCommand(ListingCommand, click.Group):
 @listing_json_option
 @click.pass_context
 def acts(context: click.Context, running: bool, limit: int, place: Place, as_json: str | None) -> None:
-    """List acts of relays that take long, newest first; show or stop one.
+    """List long acts of relays, newest first; show or stop one.
 
     Replays, purges and others that were asked of a relay, by --relay, its API or its pages: who, when, and whether
     they are running, done, failed, stopped, or interrupted as their relay ended. A relay keeps its last 50; what was
@@ -50,7 +50,7 @@ async def _list(running: bool, limit: int, place: Place, as_json: str | None) ->
         print_listing(found, as_json, "--limit")
         return
     times = Times(each.began_at for each in found.data)
-    columns = ("ACT", "STATE", "COUNT", "WHO", "ID", "ASKED", "WHY NOT")
+    columns = ("ACT", "STATE", "COUNT", "WHO", "ID", "ASKED", "WHY")
     shown = table(times.heading("BEGUN"), *columns, right=("COUNT",), folds=columns[-2:])
     for each in found.data:
         shown.add_row(
@@ -66,9 +66,7 @@ async def _list(running: bool, limit: int, place: Place, as_json: str | None) ->
     if found.data:
         put(shown)
     else:
-        note(
-            "no act is under way" if running else "no act that takes long was asked of a relay of late; see relay audit"
-        )
+        note("no act is under way" if running else "no long act of late; see relay audit")
     put_rest(found, "--limit")
 
 
@@ -78,10 +76,10 @@ async def _list(running: bool, limit: int, place: Place, as_json: str | None) ->
 @json_option
 @asynchronous
 async def show(act: str, place: Place, as_json: bool) -> None:
-    """Show how far an act is, and what came of it.
+    """Show the progress and the result of an act.
 
-    What came of it only its relay knows, until it ends: ask it by --relay. An act that a command did beside the store
-    is known from the audit alone, and reads as done.
+    Only its relay has the result, until that relay ends: ask it with --relay. An act that a command did beside the
+    store is known from the audit alone, and reads as done.
 
     \b
     relay acts show 019ab1c0-0000-7000-8000-00000000000a
@@ -100,10 +98,10 @@ async def show(act: str, place: Place, as_json: bool) -> None:
 @json_option
 @asynchronous
 async def stop(act: str, place: Place, as_json: bool) -> None:
-    """Stop an act in its midst, at the relay that does it.
+    """Stop an act that is under way; what it has done stays.
 
-    What was done stays; the same act goes on if it is asked for again with its key. A forget is not stopped. It needs
-    --relay, the one where the act is under way. An act of a command ends by Ctrl-C where that runs.
+    It needs --relay, the one that does the act. The act goes on if it is asked for again with its key. A forget is not
+    stopped. An act of a command ends by Ctrl-C where that runs.
 
     \b
     relay acts stop 019ab1c0-0000-7000-8000-00000000000a --relay https://relay.example

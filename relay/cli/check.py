@@ -53,7 +53,7 @@ MOST_CHANGES_SHOWN = 20
     is_flag=False,
     flag_value="",
     metavar="[OLD]",
-    help="Print what FILE would route differently from OLD, or else from the file in force.",
+    help="Print what FILE would route and set differently from OLD, or else from the file in force.",
 )
 @click.option("--since", type=Instant(), metavar="TIME", default="7d", help="With --diff: events from then on. [7d]")
 @tls_options("Check this certificate of the public listener too, PEM.")
@@ -75,8 +75,9 @@ async def check(
 
     Ends with 0 if it is good, 1 if it has errors or a test fails. Warnings alone are good, unless --strict. FILE is
     short for --config FILE, and - reads standard input. With --diff it says which events in the store would be routed
-    differently, and how. With --relay the file is checked there, with the names of its accounts, but without variables
-    and other files, and compared with the routes in force there.
+    differently, and how, and which other settings the file changes: their names, never their values. With --relay the
+    file is checked there, with the names of its accounts, but without variables and other files, and compared with the
+    routes in force there.
 
     \b
     relay check

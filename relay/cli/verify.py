@@ -31,12 +31,13 @@ async def verify(accept_loss: bool, store_url: StoreUrl, relay_url: str | None, 
 
     Three things: what SQLite finds wrong with its file; bodies and events that do not match their checksums; and
     webhooks that were answered 200 and are not there any more, after a WAL was lost or a backup was restored. Works
-    beside a running daemon and changes nothing. Ends with 1 if anything is wrong. With --relay, a process beside
-    that relay looks at its store.
+    beside a running daemon, and changes nothing unless --accept-loss is given. Ends with 1 if anything is wrong. With
+    --relay, a process beside that relay looks at its store.
 
     \b
     relay verify
     relay verify --accept-loss
+    relay verify --relay https://relay.example
     """  # noqa: D301  # \b is click's sign for "keep these lines"
     if there := elsewhere(relay_url, "store_url"):
         from relay.cli.remote import remote_desk
