@@ -5,6 +5,7 @@ Checksums of all rows would keep this process from answering webhooks in time, a
 
 import asyncio
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +21,12 @@ NICE = 10
 
 
 async def verify_beside(store: StoreUrl) -> bytes:
-    """What `operations.verify.answer` says of the store; the process is killed if this call is cancelled."""
+    """What `operations.verify.answer` says of the store; the process is killed if this call is cancelled.
+
+    Its standard error is that of this process, so that a traceback is in the relay's log.
+    """
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "relay.verifying", stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "relay.verifying", stdin=pipe, stdout=pipe)
     try:
         found, _ = await process.communicate(_written(store))
     finally:
@@ -32,7 +34,10 @@ async def verify_beside(store: StoreUrl) -> bytes:
             process.kill()
         await process.wait()
     if process.returncode:
-        raise StoreError(f"the process that verified the store ended with {process.returncode}: run relay verify there")
+        raise StoreError(
+            f"the process that verified the store ended with {process.returncode}: "
+            "see the relay's log, or run relay verify on its machine"
+        )
     return found
 
 
@@ -61,4 +66,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C at the relay's terminal is no fault for its log
     main()

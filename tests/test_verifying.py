@@ -10,7 +10,7 @@ import apsw
 import orjson
 import pytest
 
-from relay.errors import ConfigurationError
+from relay.errors import ConfigurationError, StoreError
 from relay.operations.verify import read_answer, verify
 from relay.store.open import PostgresUrl, SqliteUrl
 from relay.verifying import main, verify_beside
@@ -46,6 +46,12 @@ def test_where_it_may_not_be_below_the_relay_it_is_beside_it(
 async def test_its_errors_are_those_of_a_look_here(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no store at"):
         read_answer(await verify_beside(SqliteUrl(tmp_path / "gone.db")))
+
+
+async def test_where_it_fails_its_traceback_is_in_the_log_of_the_relay(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StoreError, match="ended with 1: see the relay's log, or run relay verify on its machine"):
+        await verify_beside(SqliteUrl(Path("no\0path")))
+    assert "Traceback" in capfd.readouterr().err
 
 
 async def test_a_password_is_in_no_argument_and_a_cancelled_look_ends_its_process() -> None:
