@@ -39,10 +39,14 @@ check the store in a process of its own. Its `admin.api`, its pages in `admin.co
 each question and act of an operator to `operations.desk`, which checks the role and masks what a viewer may not see.
 
 If the routes file has accounts, `account.service` asks amoCRM's own API, on one relay of those that share a store: it
-watches the webhooks there (`account.guard`), and heals what none told of (`account.heal`).
+watches the webhooks there (`account.guard`), and heals what none told of (`account.heal`). `account_signals` are its
+part of `signals`.
 
 If the routes file has `notify`, `notifications` imports `notify`: it turns signals into messages to people, grouped and
 in their language, and nothing waits for it.
+
+Leaves that any room may import: `clock`, `rfc3339`, `printable`, `os_errors` and `private_addresses`. `tls` reads
+certificates, and `certificate_expiry` when one ends.
 
 Imports point one way (pyproject.toml, checked by tests/test_architecture.py):
 

@@ -1,4 +1,4 @@
-"""Documents of the event stream -> what is sent of each, made once however many follow."""
+"""A document of the event stream -> its rendering, cached by identity: made once for all followers."""
 
 from collections import OrderedDict
 from collections.abc import Callable

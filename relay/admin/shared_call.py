@@ -35,7 +35,7 @@ class SharedCall(Generic[T]):
             return await asyncio.shield(self._task)
 
     def outdate(self) -> None:
-        """Have the next result be of a new call: what a call found that is done, or under way, may hold no longer."""
+        """Drop the current call: its result may be older than an act. The next result comes from a new call."""
         if self._task:
             self._outdated, self._task = self._task, None
 

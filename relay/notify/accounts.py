@@ -1,6 +1,6 @@
-"""Signals of amoCRM's API -> how this relay stands with each account: the worst of what holds. Pure.
+"""Signals of amoCRM's API -> the state of each account as this relay sees it, the worst of what holds. Pure.
 
-Every relay that shares a store sees the same, each for itself; `counts` has one of them tell it.
+Relays that share a store see the same, each for itself; `counts` has one of them report it.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from relay.notify.facts import AccountSeen
 from relay.rfc3339 import rfc3339
 
 FOR_GOOD = timedelta(seconds=30)
-"""A token that is refused for less time is one that has just been renewed."""
+"""A token that is refused for less time may just have been renewed."""
 _LASTS = timedelta(days=max(TOKEN_WARNED_OF))
 
 
@@ -46,7 +46,7 @@ class Standing:
 
 
 class Accounts:
-    """What this process has seen of each account; nothing of one that it has seen nothing of."""
+    """The accounts that this process has had signals of, and what those said."""
 
     def __init__(self) -> None:
         self._token: dict[str, Trouble | None] = {}
@@ -72,7 +72,7 @@ class Accounts:
                     self._asked[name] = Trouble.REFUSED, now
 
     def standing(self, now: datetime) -> Mapping[str, Standing]:
-        """How each account stands, of those that something is known of."""
+        """Return the state of each account that there was a signal of."""
         return {name: self._of(name, now) for name in {**self._token, **self._asked}}
 
     def _of(self, name: str, now: datetime) -> Standing:

@@ -87,7 +87,7 @@ _KINDS: Mapping[Topic, Kind] = {
 }
 
 AccountSeen: TypeAlias = AccountAsked | AccountBlocked | AccountGrantLost | AccountTokenEnds | AccountTokenRead
-"""What tells how an account stands: `accounts` makes news of them."""
+"""Signals of the state of an account: `accounts` makes news of them."""
 
 NEWS = frozenset(
     {

@@ -28,6 +28,7 @@ Receive: TypeAlias = Callable[[Source, bytes], Awaitable[str]]
 """Take a body as if it had been posted to a source; return the id of the webhook. ConflictError if it is not stored."""
 
 Verifying: TypeAlias = Callable[[], Awaitable[bytes]]
+"""Verify the store in another process; return what it printed, for `operations.verify.read_answer`."""
 
 
 class ActsHere(Protocol):
@@ -53,7 +54,7 @@ class Desk:
     catalogs of accounts. `reload` loads the files of a relay again, where one runs. `archive`: the folder that a purge
     writes to, in place of that of the routes. `env`: the variables that the text of a routes file may use; None for
     texts that come from elsewhere, which are sealed (see `routes.config.parse`). `acts`: those of a relay, where one is
-    asked. `verify` verifies its store in another process, see `operations.verify.answer`.
+    asked. `verify`: see `Verifying`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""POST /sessions/end, `relay access end-sessions`: every cookie of the console is worth nothing from now on.
+"""POST /sessions/end, `relay access end-sessions`: no cookie of the console that was issued before is valid any more.
 
 For a cookie that was stolen: it lives as long as its token otherwise, and at most seven days.
 """

@@ -427,7 +427,7 @@ class OperationsStore(Protocol):
         ...
 
     async def end_sessions(self, act: AuditEntry) -> None:
-        """Make another key for the console's cookies (`session_key`): those there are are worth nothing any more."""
+        """Replace the key of the console's cookies (`session_key`): those issued before are no longer valid."""
         ...
 
     async def accept_losses(self, act: AuditEntry) -> int:

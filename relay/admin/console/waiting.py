@@ -1,4 +1,4 @@
-"""What waits for an operator -> the counts at the top of every page: those that were seen last, for no page asks them.
+"""The latest status -> the counts at the top of every page, from memory: no page waits for a count.
 
 Each answer that has the status brings them. A page that was shown while they were old has them looked for behind it.
 """
