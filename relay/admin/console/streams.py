@@ -15,6 +15,7 @@ from relay.admin.api.tail import EVENTS
 from relay.admin.auth import ASKER
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import language
+from relay.admin.console.page import new_key
 from relay.admin.shared_call import SharedCall
 from relay.admin.tail import flushes, streamed, write
 from relay.errors import RelayError
@@ -28,7 +29,7 @@ HEARTBEAT = ":\n\n"
 ENDED = "event: ended\n\n"
 """What `data-hx-sse:close` of a part waits for: it will not change any more."""
 _FORM_KEY = re.compile(r'name="key" value="[^"]*"')
-"""It is another one each time: what differs in it alone has not changed."""
+"""It is another one each time and for each watcher: what differs in it alone has not changed."""
 
 Make = Callable[[], Awaitable[str]]
 
@@ -78,13 +79,13 @@ async def renew(request: web.Request, name: str, make: Make, *, while_has: str =
     key = name, language(), asker.role, asker.payloads
     async with live.part(key, make) as part, _following(request, _nothing) as (follower, send):
         html = await _made(part)
-        await send(_event(html))
+        await send(_part(html))
         async for _ in flushes(request, follower, every=RENEW_EVERY.total_seconds()):
             if html and while_has not in html:
                 await send(ENDED)
                 break
             seen, html = html, await _made(part) or html
-            await send(_event(html) if _FORM_KEY.sub("", html) != _FORM_KEY.sub("", seen) else HEARTBEAT)
+            await send(_part(html) if _FORM_KEY.sub("", html) != _FORM_KEY.sub("", seen) else HEARTBEAT)
     return request[RESPONSE]
 
 
@@ -121,6 +122,11 @@ async def _made(part: SharedCall[str]) -> str:
     with suppress(TimeoutError, RelayError):
         return await part.result()
     return ""
+
+
+def _part(html: str) -> str:
+    """A part for one watcher: its forms have keys of its own, for what another one does is another act."""
+    return _event(_FORM_KEY.sub(lambda _form: f'name="key" value="{new_key()}"', html))
 
 
 def _event(html: str) -> str:

@@ -170,6 +170,18 @@ async def test_its_content_renews_itself_with_forms_that_lead_back_to_the_page(
     assert sent_.text in seen.text, "it is what the page has"
 
 
+async def test_who_watch_it_at_once_have_a_key_for_each_form_of_their_own(
+    browser: Client, store: Archive, live: EventStream
+) -> None:
+    await store.publish_health({"warehouse": DOWN})
+    made: list[str] = []
+    async with browser.get("/overview/stream", headers=EVENTS) as open_before:
+        while (line := (await open_before.content.readline()).decode()) != "\n" or not made:
+            made += re.findall('name="key" value="([^"]*)"', line)
+        other = re.findall('name="key" value="([^"]*)"', await event(browser, "/overview/stream", live))
+    assert len(other) > 1 and len({*made, *other}) == len(made) + len(other) == 2 * len(other)
+
+
 async def test_after_an_act_no_stream_sends_what_was_made_before_it(
     browser: Client, store: Archive, live: EventStream
 ) -> None:
