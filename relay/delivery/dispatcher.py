@@ -46,7 +46,7 @@ class Dispatcher:
         self._paused: Collection[str] = ()
         self._reported: Mapping[str, HealthReport] | None = None
         self._unrendered: Mapping[str, str] = {}
-        self._down_since: Mapping[str, datetime] = {}
+        self._down_since: dict[str, datetime] = {}
         self._rates: dict[str, DeliveryRate] = {}
         self._rates_due_at = 0.0
 
@@ -249,6 +249,8 @@ class Dispatcher:
                 while lane.in_flight:  # noqa: ASYNC110  an event would cost each attempt something
                     await asyncio.sleep(CHECK)  # `_back` or `stop` cancels it
         del self._leaving[name]
+        if lane.delivered_at:  # if it is put back, a lane that begins anew does not know that
+            self._down_since.pop(name, None)
         task = asyncio.get_running_loop().create_task(lane.stop(grace))
         self._stopping[task] = lane
         task.add_done_callback(self._stopping.pop)

@@ -184,6 +184,24 @@ async def test_a_target_that_is_down_over_a_restart_is_so_since_it_first_was(tmp
     assert again.since == first.since < again.as_of
 
 
+async def test_one_that_was_delivered_to_taken_out_and_put_back_is_down_since_then(
+    tmp_path: Path, receivers: Start
+) -> None:
+    statuses = [503, 200, 503]
+    bot = to(await receivers(lambda _request: statuses.pop(0)), breaker_failures=1, retry=every(60_000))
+    async with Bench(tmp_path, bot) as bench:
+        first = await opened(bench, 1)
+    async with Bench(tmp_path, bot) as bench:
+        await bench.keep([2])
+        await bench.until_attempted(1)
+        bench.use()
+        [(_lane, leaving)] = bench.dispatcher._leaving.values()
+        await leaving
+        bench.use(bot)
+        again = await opened(bench, 3)
+    assert again.since > first.since
+
+
 async def test_a_target_that_was_delivered_to_after_a_restart_is_down_anew(tmp_path: Path, receivers: Start) -> None:
     well = False
     receiver = await receivers(lambda _request: 200 if well else 503)
