@@ -26,7 +26,8 @@ async def verify_beside(store: StoreUrl) -> bytes:
     Its standard error is that of this process, so that a traceback is in the relay's log.
     """
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "relay.verifying", stdin=pipe, stdout=pipe)
+    command = sys.executable, "-P", "-m", "relay.verifying"  # without the working directory on the path of modules
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     try:
         found, _ = await process.communicate(_written(store))
     finally:

@@ -30,6 +30,14 @@ async def test_it_finds_what_a_look_here_finds(kept: Path) -> None:
     assert (found.sound, found.events.corrupt) == (False, (event_of(OFFER),))
 
 
+async def test_modules_of_the_working_directory_are_not_taken_for_those_of_the_relay(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "orjson.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert read_answer(await verify_beside(SqliteUrl(kept))).sound
+
+
 def test_where_it_may_not_be_below_the_relay_it_is_beside_it(
     kept: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
