@@ -3,6 +3,7 @@
 A card is the API's document of one of them (amoCRM, API v4, "Leads", "Contacts", "Companies", 2026).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ _KINDS: Mapping[str, str] = {
     "3": "companies",
 }
 CARDS = ("leads", "contacts", "companies")
+_ID = re.compile("[1-9][0-9]{0,17}")  # a body may have anything in its place: int() of 5,000 digits raises
 _ALWAYS = ("id", "is_main")
 
 
@@ -41,7 +43,7 @@ def subject(event: Event) -> Subject | None:
 
 def _subject(kind: Json, number: Json) -> Subject | None:
     known, text = _KINDS.get(str(kind)), str(number)
-    return Subject(known, int(text)) if known and text.isdecimal() and text.isascii() and int(text) else None
+    return Subject(known, int(text)) if known and _ID.fullmatch(text) else None
 
 
 def only(card: Mapping[str, Json], fields: Sequence[str]) -> dict[str, Json]:

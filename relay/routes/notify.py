@@ -20,6 +20,7 @@ SUBMISSION, SUBMISSIONS = 587, 465  # ports (RFC 6409, RFC 8314)
 
 _TOKEN = re.compile(r"[0-9]+:[A-Za-z0-9_-]{10,}|absent")
 _ADDRESS = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")
+_CHAT_ID = re.compile("-?[0-9]{1,19}")
 _SMTP = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
 
 
@@ -96,7 +97,7 @@ def _token(text: str) -> Secret:
 
 def _chat(value: int | str) -> int | str:
     text = str(value)
-    return int(text) if text.lstrip("-").isdigit() else text
+    return int(text) if _CHAT_ID.fullmatch(text) else text
 
 
 def _mail(reader: Reader, where: Where, egress: Egress) -> Mail:

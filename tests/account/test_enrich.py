@@ -191,6 +191,7 @@ def test_fields_are_the_api_s_own_and_custom_ones_by_code_name_or_id() -> None:
         (lead_event(7, entity="task", element_type=12, element_id=9), None),
         (lead_event(7, entity="catalogs"), None),
         (lead_event(0), None),
+        (lead_event("9" * 5_000), None),
     ],
 )
 def test_what_an_event_is_about(event: Event, about: Subject | None) -> None:

@@ -41,6 +41,8 @@ def test_a_chat_of_telegram_is_notified_of_everything_by_default() -> None:
     found = only('- to: {telegram: {token: "${TG}", chat_id: -100123}}')
     assert isinstance(found.to, Telegram)
     assert (found.name, found.to.token.reveal(), found.to.chat_id) == ("telegram", TOKEN, -100123)
+    long = only(f'- to: {{telegram: {{token: "${{TG}}", chat_id: "{"9" * 5_000}"}}}}')
+    assert isinstance(long.to, Telegram) and long.to.chat_id == "9" * 5_000, "no number that Python reads"
     assert found.to.api == "https://api.telegram.org"
     assert found.kinds == frozenset(Kind)
     assert found.installation is None

@@ -14,7 +14,7 @@ from relay.operations.reading import Fault, InvalidParameters
 
 FIELD = "zone"
 """`+03:00 Europe/Moscow`: the offset of now, for machines that do not know the name."""
-_ZONE = re.compile(r"(?P<offset>[+-]\d\d:[0-5]\d) (?P<name>[\w+/-]{1,64})", re.ASCII)
+_ZONE = re.compile(r"(?P<offset>[+-](?:[01]\d|2[0-3]):[0-5]\d) (?P<name>[\w+/-]{1,64})", re.ASCII)
 
 
 def instants(request: web.Request, now: datetime) -> dict[str, list[str]] | None:

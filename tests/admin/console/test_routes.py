@@ -78,7 +78,13 @@ async def test_a_receiver_of_notifications_gets_a_test(
         answer = await browser.post("/routes/notify-test", data={"to": "1"}, allow_redirects=False)
         assert "slack-1: sent." in (await see(browser, answer.headers["Location"])).text
         assert slack.payloads[0]["text"].startswith("<b>ООО\n✓ ".replace("<", "&lt;").replace(">", "&gt;"))
-        for to, said in (("2", "✗ slack-2: not sent: 404 no_service"), ("3", "no receiver 3"), ("x", "to")):
+        not_sent = (
+            ("2", "✗ slack-2: not sent: 404 no_service"),
+            ("3", "no receiver 3"),
+            ("x", "to"),
+            ("9" * 5_000, "to"),
+        )
+        for to, said in not_sent:
             answer = await browser.post("/routes/notify-test", data={"to": to}, allow_redirects=False)
             assert said in (await see(browser, answer.headers["Location"])).text
         guarded = await aiohttp_client(build(asking=asking, bearers=BEARERS))

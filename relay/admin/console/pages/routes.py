@@ -5,6 +5,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from relay.admin.console import forms
+from relay.admin.console.counted import MOST_DIGITS
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import Page, ask, render
@@ -58,7 +59,8 @@ def _reloaded(done: ReloadDocument) -> str:
 async def notify_test(request: web.Request) -> web.Response:
     """Send a test to one receiver of notifications."""
     to = (await forms.fields(request)).get("to", "")
-    return await forms.act(request, NOTIFY_TEST, {"to": int(to) if to.isdecimal() else to}, _tested)
+    number = to.isdecimal() and len(to) <= MOST_DIGITS
+    return await forms.act(request, NOTIFY_TEST, {"to": int(to) if number else to}, _tested)
 
 
 def _tested(done: NotifyTestDocument) -> Flash:
