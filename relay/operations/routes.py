@@ -142,7 +142,9 @@ async def compared(desk: Desk, asked: Diff) -> RoutesDiffDocument:
     found = await diff(
         desk.store, before, after, since=asked.since, most=asked.limit, cursor=asked.after, budget=LOOK
     )  # fmt: skip
-    settings = [asdict(each) for each in setting_changes(before, after)]
+    guarded = asked.before is None and desk.env is None
+    changed = await asyncio.to_thread(setting_changes, before, after, guarded=guarded)
+    settings = [asdict(each) for each in changed]
     whole = {**route_views.routes_diff(found), "next": found.next, "settings": settings}
     return msgspec.convert(whole, RoutesDiffDocument)
 

@@ -61,13 +61,15 @@ class _Scalar:
 
 
 class RedactedLines:
-    """The lines of one file."""
+    """The lines of one file; `hidden` has the places of values that are not shown, `hidden_keys` those of keys."""
 
     def __init__(self, data: bytes) -> None:
         text = data.decode("utf-8-sig", "replace")
         self._lines = LINE_END.split(text)
         self._spans: dict[int, list[tuple[int, int, bool]]] = defaultdict(list)
         self._parsed = 0  # lines before this one are parsed
+        self.hidden: set[Where] = set()
+        self.hidden_keys: set[Where] = set()
         try:
             for scalar in self._read(text):
                 self._keep(scalar)
@@ -122,6 +124,8 @@ class RedactedLines:
     def _keep(self, scalar: _Scalar) -> None:
         (first, start), (last, stop) = scalar.start, scalar.end
         hidden = not _may_be_shown(scalar)
+        if hidden:
+            (self.hidden_keys if scalar.is_key else self.hidden).add(scalar.where)
         for number in range(first, min(last, len(self._lines) - 1) + 1):
             line = self._lines[number]
             begin = start if number == first else len(line) - len(line.lstrip())
