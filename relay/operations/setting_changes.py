@@ -18,7 +18,7 @@ NAMED = ("accounts", "sources", "targets")
 
 SECTIONS = ("defaults", "retention", "notify")
 
-_MASKED = re.compile(rf"\$\{{MASKED_[0-9]+\}}|MASKED_[0-9]+|{re.escape(HIDDEN)}")
+_MASKED = re.compile(rf"\$\{{MASKED_[0-9]+\}}|masked-[0-9]+|{re.escape(HIDDEN)}")
 
 
 def stand_in(number: int) -> str:
@@ -28,7 +28,7 @@ def stand_in(number: int) -> str:
 
 def stand_in_name(number: int) -> str:
     """Return the same for a hidden key or name, which can be no variable."""
-    return f"MASKED_{number}"
+    return f"masked-{number}"
 
 
 class Change(StrEnum):

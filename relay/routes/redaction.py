@@ -23,10 +23,10 @@ _OPEN = frozenset({"version", "routes", "tests", "retention"})
 """Sections whose values are shown, unless they look like a secret."""
 _SETTINGS = frozenset(
     {
-        "account", "accounts", "attempts", "breaker", "ca", "cert", "concurrency", "content_type", "dead_on", "dedupe",
-        "deny_private", "factor", "failures", "format", "guard", "heal", "host", "initial", "jitter", "max", "max_age",
-        "method", "names", "no_proxy", "ok_if", "ok_on", "order", "rate", "retry", "retry_after", "schedule", "timeout",
-        "tls",
+        "account", "accounts", "attempts", "batch", "breaker", "ca", "cert", "concurrency", "content_type", "dead_on",
+        "dedupe", "deny_private", "enrich", "factor", "failures", "format", "guard", "heal", "host", "initial",
+        "jitter", "max", "max_age", "method", "names", "no_proxy", "ok_if", "ok_on", "order", "rate", "retry",
+        "retry_after", "schedule", "timeout", "tls",
     }
 )  # fmt: skip
 """Keys of accounts, sources and targets whose values are shown."""

@@ -61,7 +61,7 @@ def test_what_is_masked_is_no_change() -> None:
     assert setting_changes(CONFIG, masked()) == ()
 
 
-def masked(*, but: Where = (), has: Any = None, key: str = "MASKED_1") -> Config:
+def masked(*, but: Where = (), has: Any = None, key: str = "masked-1") -> Config:
     """The file as it is shown, with something else at one place, or as the name of its hidden header."""
     config = CONFIG
     for each in SHOWN.hidden:
