@@ -31,7 +31,9 @@ NONE = "the routes file has no notify: see docs/notifications.md"
 class NotifyTest:
     """`to`: the place of a receiver in the file, from 1; 0 is every one."""
 
-    to: Annotated[int, Meta(ge=0, description="The place of a receiver in the routes file, from 1. Left out: all.")] = 0
+    to: Annotated[
+        int, Meta(ge=0, le=10_000, description="The place of a receiver in the routes file, from 1. Left out: all.")
+    ] = 0
 
 
 async def notify_test(desk: Desk, asked: NotifyTest) -> NotifyTestDocument:

@@ -25,9 +25,11 @@ from relay.operations.documents.webhooks import (
 from relay.operations.next_step import Situation
 from relay.operations.unknown_names import unknown_names
 from relay.operations.which import Cursor, Limit, WhichEvents, left_of_look
+from relay.store.records import LONGEST_BODY
 
 BodyBytes = Annotated[
-    int, Meta(ge=0, description="Only so many bytes of each body, from its start. Left out: whole bodies.")
+    int,
+    Meta(ge=0, le=LONGEST_BODY, description="Only so many bytes of each body, from its start. Left out: whole bodies."),
 ]
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 from relay.errors import ConflictError
 from relay.model import Reason, State
 from relay.operations.documents.marks import Moment
+from relay.store.cursors import LARGEST
 from relay.store.records import Filter
 
 MAX_PAGE = 200
@@ -25,7 +26,7 @@ def left_of_look(begun: float) -> timedelta:
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="At most so many.")]
 Rate = Annotated[float, Meta(gt=0, le=1_000_000, description="Due so many a second; left out: all at once.")]
-Most = Annotated[int, Meta(ge=0, description="Do nothing if more are found: they were counted before.")]
+Most = Annotated[int, Meta(ge=0, le=LARGEST, description="Do nothing if more are found: they were counted before.")]
 Cursor = Annotated[str, Meta(description="`next` of the page before.")]
 
 

@@ -13,6 +13,7 @@ T = TypeVar("T")
 SCARCE = 2 * 1024**3  # bytes
 DROPPED = "dropped"  # why a delivery is dead whose target is gone for good
 OLD = timedelta(minutes=5)  # of a snapshot: no transaction of a relay takes so long
+LONGEST_BODY = 2**30  # bytes: neither SQLite nor PostgreSQL has a longer one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

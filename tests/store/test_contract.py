@@ -546,6 +546,8 @@ async def test_of_unparsed_webhooks_only_the_starts_are_read(store: Archive) -> 
     [last] = await store.unparsed(limit=3, most=10, after=found.next)
     assert (last.body, last.size, last.corrupt) == (b"0123456789", 11, False)
     assert [each.size for each in await store.unparsed(limit=9, most=0)] == [3_000_000, 0, 10, 11]
+    for most in (2**31 + 1, 10**20):
+        assert await store.unparsed(limit=9, most=most) == await store.unparsed(limit=9)
     assert [each.body for each in await store.unparsed(limit=9)] == bodies
 
 

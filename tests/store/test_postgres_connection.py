@@ -213,6 +213,14 @@ async def test_a_server_that_replies_and_refuses_is_not_away(connection: Connect
     await busy(connection.run([("select * from nowhere", ())]), "^PostgreSQL refuses: .*nowhere.* does not exist$")
 
 
+@pytest.mark.parametrize("wrong", ["select substring('a'::bytea from 1 for 3000000000)", "select true::date"])
+async def test_a_statement_that_is_wrong_is_no_server_that_is_away(connection: Connection, wrong: str) -> None:
+    await connection.run([ADD])
+    with pytest.raises(psycopg.ProgrammingError):
+        await connection.run([(wrong, ())])
+    assert await connection.run([COUNT]) == [[(1,)]] and connection.made == 1
+
+
 async def test_what_is_refused_is_told_without_the_row(connection: Connection) -> None:
     await connection.run([("alter table numbers add check (n < 9)", ())])
     with pytest.raises(errors.CheckViolation) as caught:

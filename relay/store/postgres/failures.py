@@ -16,7 +16,10 @@ REFUSED = (
 )  # fmt: skip
 """What is wrong with values: to repeat them is no use, and others are none the worse."""
 
-BUGS = (errors.SyntaxError, errors.UndefinedParameter, errors.AmbiguousColumn, errors.DatatypeMismatch)
+BUGS = (
+    errors.SyntaxError, errors.UndefinedParameter, errors.AmbiguousColumn, errors.DatatypeMismatch,
+    errors.UndefinedFunction, errors.AmbiguousFunction, errors.IndeterminateDatatype, errors.CannotCoerce,
+)  # fmt: skip
 AWAY = (psycopg.Error, OSError, TimeoutError)
 
 _ROUTINES = ("21", "2F", "38", "39", "44", "45", "P0")

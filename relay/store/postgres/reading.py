@@ -10,7 +10,7 @@ from relay.store.checksum import is_corrupt
 from relay.store.postgres.connection import Connection, Row, Values
 from relay.store.postgres.filters import READ_SINCE, filter_sql
 from relay.store.postgres.text import clean
-from relay.store.records import DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
+from relay.store.records import LONGEST_BODY, DeliveryRecord, EventRecord, Filter, Page, WebhookRecord
 from relay.store.rows import attempt_of, delivery_of, page, start_of, webhook_of
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ _WEBHOOK = (
     " kind, (select at from dismissed where webhook = w.seq) from webhooks w"
 )
 _STARTS = (
-    "select id, source, received_at, substring(body from 1 for %s), content_type, request_id, query, signature,"
+    "select id, source, received_at, substring(body from 1 for %s::int), content_type, request_id, query, signature,"
     " unparsed, checksum, traceparent, kind, (select at from dismissed where webhook = w.seq), octet_length(body)"
     " from webhooks w"
 )
@@ -106,7 +106,7 @@ async def unparsed(
     if most is None:
         found = await _rows(look, f"{_WEBHOOK} where {where}", (last, limit + 1))
         return page("unparsed", found, limit, lambda row: (row[0],), webhook_of)
-    found = await _rows(look, f"{_STARTS} where {where}", (most, last, limit + 1))
+    found = await _rows(look, f"{_STARTS} where {where}", (min(most, LONGEST_BODY), last, limit + 1))
     return page("unparsed", found, limit, lambda row: (row[0],), partial(_start_of, most))
 
 

@@ -14,6 +14,7 @@ from relay.model import Webhook
 from relay.store import cursors, records
 from relay.store.checksum import is_corrupt
 from relay.store.records import (
+    LONGEST_BODY,
     AttemptRecord,
     EventRecord,
     Filter,
@@ -181,7 +182,7 @@ def unparsed(
     made: Callable[[Row], Webhook] = webhook_of
     columns = _WEBHOOK
     if most is not None:
-        columns, made, values["most"] = _STARTS, partial(_start_of, cursor, most), most
+        columns, made, values["most"] = _STARTS, partial(_start_of, cursor, most), min(most, LONGEST_BODY)
     found = rows(cursor, f"{columns} where {where}", values)
     return page("unparsed", found, limit, lambda row: (row[0],), made)
 
