@@ -7,6 +7,7 @@ import pytest
 from relay.admin.console import languages, sentences, words
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.model import Reason, State
+from relay.notify.russian import RUSSIAN as RUSSIAN_TEXTS
 from tests.admin.console.conftest import Client, see
 
 RUSSIAN = {"Cookie": f"{languages.COOKIE}=ru"}
@@ -66,3 +67,10 @@ def test_a_connection_that_closed_is_not_called_what_a_webhook_is_that_was_disco
     attempt, webhook = words.filter_word("reason", ["disconnected"]), words.state_word("disconnected")
     languages.speak(languages.ENGLISH)
     assert (attempt.partition(": ")[2], webhook) == ("соединение закрыто", "отсоединён")
+
+
+def test_a_reason_is_called_the_same_on_a_page_and_in_a_notification() -> None:
+    languages.speak("ru")
+    shown = {reason: words.filter_word("reason", [reason]).partition(": ")[2] for reason in RUSSIAN_TEXTS.reasons}
+    languages.speak(languages.ENGLISH)
+    assert shown == dict(RUSSIAN_TEXTS.reasons)
