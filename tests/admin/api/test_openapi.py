@@ -32,6 +32,7 @@ async def test_names_of_operations_are_told_apart_and_say_their_role(client: Cli
     _, document = await get(client, "/openapi.json")
     every = [each for methods in document["paths"].values() for each in methods.values()]
     assert len({each["operationId"] for each in every}) == len(every)
+    assert not {name for each in every if not re.fullmatch("[a-z_]+", name := each["operationId"])}
     assert {each["x-role"] for each in every} == {"viewer", "operator"}
 
 
