@@ -127,7 +127,8 @@ class Operation(Generic[P, D]):
     `document`, a frozen dataclass, is what the API answers, what `--json` prints, and what the tables are made of.
     `role` is who may. `summary` is its line in the OpenAPI document. `long`: it may take more than a second; the API
     answers 202 then, and the act goes on. Killed in its midst and repeated with the same id, it goes on where it was.
-    `whole`: one that is not to be stopped in its midst.
+    `whole`: one that is not to be stopped in its midst. `remote`: it waits for other hosts, and takes no place of
+    those that ask the store.
     """
 
     name: str
@@ -140,3 +141,4 @@ class Operation(Generic[P, D]):
     summary: str
     long: bool = False
     whole: bool = False
+    remote: bool = False

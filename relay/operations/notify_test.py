@@ -95,4 +95,5 @@ NOTIFY_TEST = Operation(
     document=NotifyTestDocument,
     run=notify_test,
     summary="Send a test notification to each receiver, and say what it answers.",
+    remote=True,
 )

@@ -29,6 +29,8 @@ MAX_LONG = 2
 """So many acts that take long are under way beside them; others wait."""
 MAX_DRY_RUNS = 2
 """So many of their dry runs, which count all that they would do, beside both."""
+MAX_REMOTE = 2
+"""So many acts that wait for other hosts, beside all of them: one that is dead is waited for."""
 MAX_WAITING = 16
 MAX_WAIT = 5.0  # seconds for one of those places
 
@@ -64,6 +66,7 @@ class Asking:
         self._turns = ShortTurns()
         self._long = _Queue(MAX_LONG, "acts that take long")
         self._dry_runs = _Queue(MAX_DRY_RUNS, "dry runs")
+        self._remote = _Queue(MAX_REMOTE, "tests of receivers")
 
     def now(self) -> datetime:
         """The present time of the store, aware UTC."""
@@ -105,9 +108,7 @@ class Asking:
             verify=self._verify,
         )
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
-        long = self._dry_runs if wanted.dry_run else self._long
-        in_turn = long.after_others if operation.long else self._in_turn
-        run = partial(in_turn, partial(desk.ask, operation, asked))
+        run = partial(self._turn_of(operation, wanted.dry_run), partial(desk.ask, operation, asked))
         return Acted(id=wanted.id, document=await self._acts.done(wanted, run))
 
     async def body(self, asker: Asker, webhook: str) -> bytes:
@@ -126,6 +127,15 @@ class Asking:
     async def close(self) -> None:
         """Cancel the acts that are under way."""
         await self._acts.close()
+
+    def _turn_of(
+        self, operation: Operation[P, D], dry_run: bool
+    ) -> Callable[[Callable[[], Awaitable[D]]], Awaitable[D]]:
+        if operation.remote:
+            return self._remote.after_others
+        if operation.long:
+            return (self._dry_runs if dry_run else self._long).after_others
+        return self._in_turn
 
     async def _in_turn(self, run: Callable[[], Awaitable[D]]) -> D:
         try:

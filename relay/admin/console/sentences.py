@@ -88,6 +88,7 @@ SENTENCES = (
     N_("{n} questions and acts are under way: ask again"),
     N_("{n} acts that take long are under way or wait: ask again"),
     N_("{n} dry runs are under way or wait: ask again"),
+    N_("{n} tests of receivers are under way or wait: ask again"),
     N_("{n} are found now, and {m} were counted before: nothing was done, count again"),
     N_("there is no connection to PostgreSQL"),
     N_("no relay runs here that could load its files again"),

@@ -14,6 +14,8 @@ from relay.admin.api import routes as api_routes
 from relay.admin.api.asking import Asking
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
+from relay.operations.documents.notify import NotifyTestDocument
+from relay.operations.notify_test import NOTIFY_TEST, NotifyTest
 from relay.operations.registry import OPERATIONS
 from relay.rfc3339 import rfc3339
 from relay.routes.config import Config
@@ -141,6 +143,11 @@ class Gate:
             raise OSError("a fault")
         return SlowDocument(act=act.id)
 
+    async def send_test(self, _desk: Desk, _asked: NotifyTest) -> NotifyTestDocument:
+        self.begun += 1
+        await self.open.wait()
+        return NotifyTestDocument(receivers=())
+
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
@@ -157,7 +164,8 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         long=True,
     )
     whole = replace(slow, name="whole", path="/whole", whole=True)
-    monkeypatch.setattr(api_routes, "OPERATIONS", (*OPERATIONS, slow, whole))
+    others = [replace(each, run=made.send_test) if each is NOTIFY_TEST else each for each in OPERATIONS]
+    monkeypatch.setattr(api_routes, "OPERATIONS", (*others, slow, whole))
     monkeypatch.setattr(api_acts, "PATIENCE", 0.01)
     yield made
     made.open.set()
@@ -350,6 +358,18 @@ async def test_dry_runs_take_neither_the_places_of_questions_nor_those_of_acts(
     assert gate.begun == 3
     gate.open.set()
     assert {(await ended(client, each))["state"] for each in trials} == {"done"}
+
+
+async def test_tests_of_receivers_that_do_not_answer_leave_the_places_of_questions_free(
+    gate: Gate, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.admin.api.asking.MAX_WAIT", 0.0)
+    tests = [asyncio.create_task(send(client, "POST", "/notify/test", {})) for _ in range(10)]
+    await both(gate)
+    assert (await get(client, "/deliveries"))[0] == 200
+    gate.open.set()
+    assert {(await each)[0] for each in tests} == {200}
+    assert gate.begun == 10
 
 
 async def test_acts_are_listed_and_dry_runs_only_while_they_go_on(gate: Gate, client: Client) -> None:
