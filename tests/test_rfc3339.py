@@ -45,9 +45,14 @@ def test_milliseconds_are_cut_not_rounded(seconds: float, text: str) -> None:
     assert rfc3339(datetime.fromtimestamp(seconds, UTC)) == text
 
 
-OTHER_FORMS = {"relay/cli/times.py", "relay/cli/sink.py", "relay/routes/template/filters.py"}
-"""Times for people, in the machine's zone; the sink's `at` has had microseconds and an offset from the start; the
-filter `date` writes what a template asks for."""
+OTHER_FORMS = {
+    "relay/admin/console/moments.py",
+    "relay/cli/sink.py",
+    "relay/cli/times.py",
+    "relay/routes/template/filters.py",
+}
+"""Times for people, in the machine's zone; an address of the console keeps the zone of the browser that made it; the
+sink's `at` has had microseconds and an offset from the start; the filter `date` writes what a template asks for."""
 
 
 def test_nothing_else_formats_an_instant_for_programs() -> None:
