@@ -23,21 +23,31 @@ class SharedCall(Generic[T]):
         self._function = function
         self._every = every.total_seconds()
         self._task: asyncio.Task[T] | None = None
-        self._outdated: asyncio.Task[T] | None = None
+        self._outdated: set[asyncio.Task[T]] = set()  # under way
+        self._generation = 0
         self._next_at = 0.0  # in loop time
 
     async def result(self) -> T:
         """Return the result of a call; TimeoutError after `STORE_TIMEOUT`. The call goes on, for later requests."""
-        now = asyncio.get_running_loop().time()
-        if self._task is None or (self._task.done() and now >= self._next_at):
-            self._task = asyncio.create_task(self._call(now))
         async with asyncio.timeout(STORE_TIMEOUT.total_seconds()):
-            return await asyncio.shield(self._task)
+            while True:
+                generation, found = self._generation, await asyncio.shield(self._begun())
+                if generation == self._generation:  # else it was outdated meanwhile
+                    return found
 
     def outdate(self) -> None:
         """Drop the current call: its result may be older than an act. The next result comes from a new call."""
-        if self._task:
-            self._outdated, self._task = self._task, None
+        self._generation += 1
+        if self._task and not self._task.done():
+            self._outdated.add(self._task)
+            self._task.add_done_callback(self._outdated.discard)
+        self._task = None
+
+    def _begun(self) -> asyncio.Task[T]:
+        now = asyncio.get_running_loop().time()
+        if self._task is None or (self._task.done() and now >= self._next_at):
+            self._task = asyncio.create_task(self._call(now))
+        return self._task
 
     async def _call(self, start: float) -> T:
         try:
@@ -49,7 +59,7 @@ class SharedCall(Generic[T]):
 
     async def stop(self) -> None:
         """Cancel calls that are under way."""
-        calls = [each for each in (self._outdated, self._task) if each]
+        calls = [*self._outdated, *([self._task] if self._task else [])]
         for each in calls:
             each.cancel()
         if calls:

@@ -63,8 +63,10 @@ def given(request: web.Request) -> dict[str, list[str]]:
 
 async def ask(request: web.Request, operation: Operation[P, D], parameters: P) -> D:
     """The answer of the desk to whoever is logged in."""
+    waiting = request.app[WAITING]
+    generation = waiting.generation
     document = await request.app[ASKING].ask(request[ASKER], operation, parameters)
-    request.app[WAITING].note(document)
+    waiting.note(document, asked_in=generation)
     return document
 
 

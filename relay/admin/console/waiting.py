@@ -40,10 +40,11 @@ class Waiting:
         self._steady = steady
         self._seen = Counts()
         self._seen_at = -SHOWN
+        self.generation = 0  # another one after each act
         self._task: asyncio.Task[None] | None = None
 
-    def note(self, document: object) -> None:
-        """Take the counts out of a document that has them."""
+    def note(self, document: object, *, asked_in: int) -> None:
+        """Take the counts out of a document that has them; they are old if there was an act after `asked_in`."""
         status = document.status if isinstance(document, OverviewDocument) else document
         if isinstance(status, StatusDocument):
             self._seen = Counts(
@@ -51,7 +52,7 @@ class Waiting:
                 unparsed=status.webhooks.unparsed,
                 unrouted=status.webhooks.unrouted,
             )
-            self._seen_at = self._steady()
+            self._seen_at = self._steady() - (0 if asked_in == self.generation else FRESH)
 
     def counts(self) -> Counts:
         """What was seen last; nothing but the acts if that was long ago."""
@@ -65,6 +66,7 @@ class Waiting:
 
     def changed(self) -> None:
         """Have them looked for behind the next page: an act may have changed them."""
+        self.generation += 1
         self._seen_at = min(self._seen_at, self._steady() - FRESH)
 
     def look(self, asker: Asker) -> asyncio.Task[None]:
@@ -76,8 +78,8 @@ class Waiting:
     async def _look(self, asker: Asker) -> None:
         if self.counts_are_old:
             with suppress(RelayError):  # they grow older
-                status = await self._asking.ask(asker, STATUS, Everything())
-                self.note(status)
+                generation = self.generation
+                self.note(await self._asking.ask(asker, STATUS, Everything()), asked_in=generation)
 
     async def close(self, _app: web.Application) -> None:
         """End the look that is under way."""

@@ -76,7 +76,7 @@ async def test_they_are_looked_for_behind_a_page_when_they_are_old(store: Archiv
     await counted.look(OPERATOR)
     first = counted.counts()
     assert first.dead == 1
-    counted.note(replace(await asking.ask(OPERATOR, STATUS, Everything()), targets=()))
+    counted.note(replace(await asking.ask(OPERATOR, STATUS, Everything()), targets=()), asked_in=counted.generation)
     await counted.look(OPERATOR)
     assert counted.counts().dead == 0, "they are fresh"
     clock.seconds = waiting.FRESH
@@ -84,3 +84,22 @@ async def test_they_are_looked_for_behind_a_page_when_they_are_old(store: Archiv
     assert counted.counts() == first
     clock.seconds += waiting.SHOWN
     assert counted.counts() == Counts(), "old ones are not shown"
+
+
+async def test_what_was_asked_before_an_act_is_old_after_it(
+    store: Archive, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = Asking(store, lambda: config)
+    counted, ask = Waiting(asking, steady=Clock()), asking.ask
+
+    async def acted_meanwhile(asker: Asker, operation: Operation[Any, Any], parameters: Any) -> Any:
+        found = await ask(asker, operation, parameters)
+        counted.changed()
+        return found
+
+    monkeypatch.setattr(asking, "ask", acted_meanwhile)
+    await counted.look(OPERATOR)
+    assert counted.counts_are_old and counted.counts().dead == 1
+    monkeypatch.setattr(asking, "ask", ask)
+    await counted.look(OPERATOR)
+    assert not counted.counts_are_old
