@@ -79,7 +79,8 @@ class Waiting:
         if self.counts_are_old:
             with suppress(RelayError):  # they grow older
                 generation = self.generation
-                self.note(await self._asking.ask(asker, STATUS, Everything()), asked_in=generation)
+                status = await self._asking.ask(asker, STATUS, Everything())
+                self.note(status, asked_in=generation)
 
     async def close(self, _app: web.Application) -> None:
         """End the look that is under way."""
