@@ -128,7 +128,7 @@ class Operation(Generic[P, D]):
     `role` is who may. `summary` is its line in the OpenAPI document. `long`: it may take more than a second; the API
     answers 202 then, and the act goes on. Killed in its midst and repeated with the same id, it goes on where it was.
     `whole`: one that is not to be stopped in its midst. `remote`: it waits for other hosts, and takes no place of
-    those that ask the store.
+    those that ask the store. `alone`: one at a time, beside all others.
     """
 
     name: str
@@ -142,3 +142,4 @@ class Operation(Generic[P, D]):
     long: bool = False
     whole: bool = False
     remote: bool = False
+    alone: bool = False

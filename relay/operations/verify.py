@@ -7,8 +7,9 @@ from typing import Annotated
 import msgspec
 import orjson
 from msgspec import Meta
+from uuid_utils import uuid7
 
-from relay.errors import ConflictError, RelayError
+from relay.errors import ConflictError, RelayError, StoreError
 from relay.operations import audit
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
@@ -18,6 +19,7 @@ from relay.operations.problems import error_of, kind_of
 from relay.store import open as stores
 from relay.store.contract import OperationsStore
 from relay.store.open import StoreUrl
+from relay.store.records import AuditEntry
 
 COMMAND = "verify --accept-loss"
 
@@ -44,7 +46,28 @@ async def verified(desk: Desk, asked: Verify) -> VerifiedDocument:
     if desk.verify is None:
         raise ConflictError("no relay runs here that could verify its store: relay verify does")
     accepted = await desk.store.accept_losses(desk.act(COMMAND, {})) if asked.accept_loss else 0
-    return replace(read_answer(await desk.verify()), accepted=accepted)
+    found = replace(read_answer(await desk.verify()), accepted=accepted)
+    try:
+        await desk.store.record_audit(_entry(desk, found, own=not accepted), sum(_faults(found).values()))
+    except StoreError as error:  # a store that is not sound may keep nothing
+        return replace(found, notes=(*found.notes, f"not in the audit: {error}"))
+    return found
+
+
+def _entry(desk: Desk, found: VerifiedDocument, *, own: bool) -> AuditEntry:
+    """Whether it is sound, and what is not; the act that accepts a loss has an entry of its own already."""
+    act = desk.act("verify", {"sound": found.sound} | _faults(found))
+    return act if own else replace(act, id=str(uuid7()))
+
+
+def _faults(found: VerifiedDocument) -> dict[str, int]:
+    """How many there are, by kind."""
+    counts = {
+        "structure": len(found.structure),
+        "corrupt": len(found.webhooks.corrupt) + len(found.events.corrupt),
+        "missing": sum(each.at_most for each in found.losses),
+    }
+    return {kind: count for kind, count in counts.items() if count}
 
 
 # ---- from one process to another
@@ -77,4 +100,5 @@ VERIFY = Operation(
     run=verified,
     summary="Look for what is corrupt or missing in the store.",
     long=True,
+    alone=True,
 )

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from relay.admin.api.acts import Acts, Wanted, act_id_of, digest_of, key_id_of
 from relay.admin.short_turns import ShortTurns
-from relay.errors import StoreBusy
+from relay.errors import ConflictError, StoreBusy
 from relay.operations import lookup
 from relay.operations.asker import Asker, Role
 from relay.operations.desk import Desk, Operation, Receive, Verifying
@@ -67,6 +67,7 @@ class Asking:
         self._long = _Queue(MAX_LONG, "acts that take long")
         self._dry_runs = _Queue(MAX_DRY_RUNS, "dry runs")
         self._remote = _Queue(MAX_REMOTE, "tests of receivers")
+        self._by_name: dict[str, str] = {}  # of operations that are `alone`, the act that is under way
 
     def now(self) -> datetime:
         """The present time of the store, aware UTC."""
@@ -108,7 +109,7 @@ class Asking:
             verify=self._verify,
         )
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
-        run = partial(self._turn_of(operation, wanted.dry_run), partial(desk.ask, operation, asked))
+        run = partial(self._where_it_belongs, wanted, partial(desk.ask, operation, asked))
         return Acted(id=wanted.id, document=await self._acts.done(wanted, run))
 
     async def body(self, asker: Asker, webhook: str) -> bytes:
@@ -128,14 +129,25 @@ class Asking:
         """Cancel the acts that are under way."""
         await self._acts.close()
 
-    def _turn_of(
-        self, operation: Operation[P, D], dry_run: bool
-    ) -> Callable[[Callable[[], Awaitable[D]]], Awaitable[D]]:
-        if operation.remote:
-            return self._remote.after_others
-        if operation.long:
-            return (self._dry_runs if dry_run else self._long).after_others
-        return self._in_turn
+    async def _where_it_belongs(self, wanted: Wanted, run: Callable[[], Awaitable[D]]) -> D:
+        if wanted.operation.alone:
+            return await self._alone(wanted, run)
+        if wanted.operation.remote:
+            return await self._remote.after_others(run)
+        if not wanted.operation.long:
+            return await self._in_turn(run)
+        return await (self._dry_runs if wanted.dry_run else self._long).after_others(run)
+
+    async def _alone(self, wanted: Wanted, run: Callable[[], Awaitable[D]]) -> D:
+        """Run it beside what others wait for; ConflictError if another act of the operation is under way."""
+        name = wanted.operation.name
+        if under_way := self._by_name.get(name):
+            raise ConflictError(f"another {name} is under way: see the act {under_way}")
+        self._by_name[name] = wanted.id
+        try:
+            return await run()
+        finally:
+            del self._by_name[name]
 
     async def _in_turn(self, run: Callable[[], Awaitable[D]]) -> D:
         try:

@@ -92,6 +92,8 @@ SENTENCES = (
     N_("{n} are found now, and {m} were counted before: nothing was done, count again"),
     N_("there is no connection to PostgreSQL"),
     N_("no relay runs here that could load its files again"),
+    N_("no relay runs here that could verify its store: relay verify does"),
+    N_("another verify is under way: see the act {name}"),
     N_("not from a page of another site"),
     N_("several webhooks have an id that starts with {name}: {other}"),
     N_("{n} events have an id that starts with {name}: {other}"),

@@ -21,7 +21,7 @@ def action_word(action: str) -> str:
 
 def act_word(command: str) -> str:
     """`pause`, as the audit has it, or an operation, in the language of the page."""
-    return (_DONE | _UNDER_WAY).get(command, lambda: command)()
+    return _DONE.get(command, lambda: command)()
 
 
 def state_kind(state: str) -> str:
@@ -132,14 +132,18 @@ _FILTERS = {
 }
 
 _DETAILS = {
+    "corrupt": lambda: _("Corrupt rows"),
     "entity_id": lambda: _("Id"),
     "event_ids": lambda: _("Events"),
     "ids": lambda: _("Ids"),
     "method": lambda: _("Method"),
+    "missing": lambda: _("Missing webhooks, at most"),
     "pipeline_id": lambda: _("Pipeline"),
     "rate": lambda: _("At most so many a second"),
     "reason": lambda: _("Reason"),
+    "sound": lambda: _("The store is sound"),
     "states": lambda: _("State"),
+    "structure": lambda: _("Faults of the file"),
 }
 
 _KINDS = {
@@ -271,12 +275,9 @@ _DONE = {
     "spool drain": lambda: pgettext("act", "spool drain"),
     "spool forget": lambda: pgettext("act", "spool forget"),
     "stop": lambda: pgettext("act", "stop"),
+    "verify": lambda: pgettext("act", "verify"),
     "verify --accept-loss": lambda: pgettext("act", "verify --accept-loss"),
 }
-_UNDER_WAY = {
-    "verify": lambda: pgettext("act", "verify"),
-}
-"""Operations that the audit has otherwise, or not at all."""
 
 COMMANDS = tuple(sorted(_DONE))
 """Acts, as the audit calls them."""

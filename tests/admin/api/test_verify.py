@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from relay.admin.api import acts, asking
 from relay.admin.api.asking import Asking
 from relay.admin.api.routes import Api
 from relay.routes.config import Config
 from relay.store.contract import Archive
 from relay.store.open import SqliteUrl
 from relay.verifying import verify_beside
-from tests.admin.api.conftest import OPERATOR, VIEWER, Client, send
+from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get, send
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run
 
@@ -52,3 +53,55 @@ async def test_a_viewer_has_nothing_verified(verifying: Client) -> None:
 async def test_where_no_relay_runs_it_says_what_to_do(client: Client) -> None:
     status, problem = await send(client, "POST", "/verify", {})
     assert (status, problem["detail"]) == (409, "no relay runs here that could verify its store: relay verify does")
+
+
+class Looks:
+    """Looks at a store that end when they are let."""
+
+    def __init__(self) -> None:
+        self.began, self.ends = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self) -> bytes:
+        self.began.set()
+        await self.ends.wait()
+        return b'{"error": "store-failed", "text": "it is gone"}'
+
+
+async def test_a_second_look_meanwhile_is_refused_and_holds_up_no_other_act(
+    application: web.Application,
+    store: Archive,
+    config: Config,
+    aiohttp_client: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asking, "MAX_LONG", 1)
+    monkeypatch.setattr(acts, "PATIENCE", 60.0)
+    looks = Looks()
+    api = Api(Asking(store, lambda: config, verify=looks))
+    app = web.Application(middlewares=application.middlewares)
+    app.add_routes(api.routes(None))
+    app.on_cleanup.append(api.close)
+    client = await aiohttp_client(app)
+    first = asyncio.create_task(send(client, "POST", "/verify", {}, Idempotency_Key="one"))
+    await looks.began.wait()
+    [running] = (await get(client, "/acts"))[1]["data"]
+    status, problem = await send(client, "POST", "/verify", {})
+    assert (status, problem["detail"]) == (409, f"another verify is under way: see the act {running['act']}")
+    assert (await send(client, "POST", "/replays", {"all_dead": True}))[0] == 200
+    looks.ends.set()
+    await first
+    looks.began.clear()
+    await send(client, "POST", "/verify", {})
+    assert looks.began.is_set()
+
+
+async def test_a_look_is_in_the_audit_with_what_it_found(
+    verifying: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acts, "PATIENCE", 60.0)
+    assert (await send(verifying, "POST", "/verify", {"accept_loss": True}))[1]["sound"]
+    found = await store.audit(limit=9)
+    assert [(each.command, each.details, each.count) for each in found if each.command == "verify"] == [
+        ("verify", {"sound": True}, 0)
+    ]
+    assert [each.who for each in found] == ["RELAY_ADMIN_TOKEN"]

@@ -1,5 +1,6 @@
 """/acts -> what operators did, newest first; /acts/{id} -> one act: who asked for what, and what became of it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,7 +17,8 @@ from relay.errors import NotFoundError
 from relay.operations.act_deliveries import ACT_DELIVERIES, OF_DELIVERIES, ActDeliveries
 from relay.operations.acts import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
 from relay.operations.audits import AUDIT, Audit
-from relay.operations.documents.acts import ActDocument, ActState
+from relay.operations.documents.acts import ActDocument, ActState, AuditDocument
+from relay.operations.verify import VERIFY
 
 FILTERS = ("who", "command")
 UNDONE = tuple(each for each in ActState if each is not ActState.DONE)
@@ -62,6 +64,7 @@ async def _values(request: web.Request) -> dict[str, Any]:
         "entry": entry,
         "progress": progress,
         "running": running,
+        "verified": None if running else _verified(entry, progress),
         "found": await ask(request, ACT_DELIVERIES, wanted) if about_deliveries else None,
         "id": id_,
         "here": f"/acts/{quote(id_, safe='')}",
@@ -73,6 +76,15 @@ async def stop(request: web.Request) -> web.Response:
     """Leave the rest of it undone."""
     given = {"act": request.match_info["id"]}
     return await forms.act(request, STOP_ACT, given, lambda _done: _("Stopped."))
+
+
+def _verified(entry: AuditDocument | None, progress: ActDocument | None) -> Mapping[str, Any] | None:
+    """Whether the store was found sound: from the audit, else from what this relay remembers; None of other acts."""
+    if entry is not None and entry.command == VERIFY.name:
+        return entry.details
+    if progress is not None and progress.operation == VERIFY.name and isinstance(progress.document, dict):
+        return {"sound": progress.document.get("sound")}
+    return None
 
 
 async def _progress(request: web.Request, id_: str) -> ActDocument | None:

@@ -24,7 +24,7 @@ async def verify(request: web.Request) -> web.Response:
 def _verified(found: VerifiedDocument) -> Flash:
     if found.sound:
         return Flash(kind="done", text=_("The store is sound."))
-    return Flash(kind="failed", text=_("The store is not sound: relay verify says more."))
+    return Flash(kind="failed", text=_("The store is not sound: the newest of the acts says what to do."))
 
 
 PAGES = (
