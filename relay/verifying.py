@@ -14,23 +14,37 @@ import orjson
 
 from relay.errors import StoreError
 from relay.operations.verify import answer
-from relay.store.open import PostgresUrl, SqliteUrl, StoreUrl
+from relay.store.open import PostgresUrl, SqliteUrl, StoreUrl, held_up
 
 NICE = 10
 """Below the relay: it takes what that leaves of the processor."""
 
+LOOK_EVERY = 1.0  # seconds
+HELD_UP = (
+    "verifying was ended: the write-ahead log grew too long meanwhile, verify a backup instead, "
+    "with relay backup and relay verify --store"
+)
+
 
 async def verify_beside(store: StoreUrl) -> bytes:
     """What `operations.verify.answer` says of the store; the process is killed if this call is cancelled.
+
+    Or if it holds up the store, for SQLite checks the structure in one read: StoreError.
 
     Its standard error is that of this process, so that a traceback is in the relay's log.
     """
     pipe = asyncio.subprocess.PIPE
     command = sys.executable, "-P", "-m", "relay.verifying"  # without the working directory on the path of modules
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    talk = asyncio.ensure_future(process.communicate(_written(store)))
     try:
-        found, _ = await process.communicate(_written(store))
+        while not talk.done():
+            if await asyncio.to_thread(held_up, store):
+                raise StoreError(HELD_UP)
+            await asyncio.wait([talk], timeout=LOOK_EVERY)
+        found, _ = talk.result()
     finally:
+        talk.cancel()
         with suppress(ProcessLookupError):  # it has ended
             process.kill()
         await process.wait()

@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -13,6 +14,9 @@ import pytest
 from relay.errors import ConfigurationError, StoreError
 from relay.operations.verify import read_answer, verify
 from relay.store.open import PostgresUrl, SqliteUrl
+from relay.store.records import Disk
+from relay.store.sqlite.disk import MEBIBYTE
+from relay.store.sqlite.wal import too_long
 from relay.verifying import main, verify_beside
 from tests.cli.conftest import OFFER, event_of
 from tests.cli.conftest import folder as folder
@@ -60,6 +64,24 @@ async def test_where_it_fails_its_traceback_is_in_the_log_of_the_relay(capfd: py
     with pytest.raises(StoreError, match="ended with 1: see the relay's log, or run relay verify on its machine"):
         await verify_beside(SqliteUrl(Path("no\0path")))
     assert "Traceback" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("length", "free", "ends"), [(256, 999, True), (20, 100, True), (20, 999, False)])
+async def test_a_look_that_lets_the_log_grow_too_long_is_ended(
+    length: int, free: int, ends: bool, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Megabytes of the log, and those that are free."""
+    room = Disk(total=2**40, free=free * MEBIBYTE)
+    monkeypatch.setattr("relay.store.sqlite.wal.too_long", partial(too_long, disk=lambda _folder: room))
+    before = set(children())
+    with kept.with_name("relay.db-wal").open("wb") as log:
+        log.truncate(length * MEBIBYTE)
+    if ends:
+        with pytest.raises(StoreError, match="verify a backup instead"):
+            await verify_beside(SqliteUrl(kept))
+    else:
+        assert read_answer(await verify_beside(SqliteUrl(kept))).sound
+    assert set(children()) <= before
 
 
 async def test_a_password_is_in_no_argument_and_a_cancelled_look_ends_its_process() -> None:

@@ -262,6 +262,15 @@ def verify(url: StoreUrl) -> IntegrityReport:
             assert_never(url)
 
 
+def held_up(url: StoreUrl) -> bool:
+    """Whether a reader beside the owner of the store keeps too much from being cleared away, and must end."""
+    if not isinstance(url, SqliteUrl):
+        return False
+    from relay.store.sqlite.wal import too_long
+
+    return too_long(url.path)
+
+
 def copy(url: SqliteUrl, to: Path, *, overwrite: bool = False) -> BackupCopy:
     """Copy the store, beside an owner or not, to a file that appears once it is whole, sound and on disk.
 

@@ -94,6 +94,10 @@ SENTENCES = (
     N_("no relay runs here that could load its files again"),
     N_("no relay runs here that could verify its store: relay verify does"),
     N_("another verify is under way: see the act {name}"),
+    N_(
+        "verifying was ended: the write-ahead log grew too long meanwhile, verify a backup instead, "
+        "with relay backup and relay verify --store"
+    ),
     N_("not from a page of another site"),
     N_("several webhooks have an id that starts with {name}: {other}"),
     N_("{n} events have an id that starts with {name}: {other}"),

@@ -5,13 +5,29 @@ It restarts only while no reader needs its content; a long read makes it grow. W
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from relay.signals import Emit, WalGrown
-from relay.store.sqlite.disk import MEBIBYTE
+from relay.store.records import Disk
+from relay.store.sqlite.disk import MEBIBYTE, disk_of
 
 LONGEST_WAL = 16 * MEBIBYTE  # bytes that it may keep while nobody reads: what the Writer checkpoints at
 STEP = 16_384  # pages: 64 MiB
 INTERRUPT_AT = 4  # steps
+PAGE = 4096  # bytes, as SQLite has them unless told otherwise
+
+
+def too_long(database: Path, disk: Callable[[Path], Disk] = disk_of) -> bool:
+    """Whether the log is so long that a reader beside the owner, too, must end.
+
+    At the length at which the owner interrupts its own; on a disk that has no room for as much, once it would be cut.
+    """
+    longest = INTERRUPT_AT * STEP * PAGE
+    try:
+        size = database.with_name(f"{database.name}-wal").stat().st_size
+    except (OSError, ValueError):
+        return False
+    return size >= longest or (size > LONGEST_WAL and disk(database.parent).free < longest)
 
 
 class Wal:
