@@ -30,12 +30,13 @@ class Draft:
     """A text that `check`, `explain` and `diff` can use, and the lines on which variables stand for hidden values.
 
     Such variables need no value there: a secret or an address that is missing has a stand-in. Tests have none: if they
-    are hidden, `without_tests`, the draft lacks them.
+    are hidden, `without_tests`, the draft lacks them. `unfit`: so much is hidden that it cannot be used as it is.
     """
 
     text: str
     masked: Sequence[int] = ()
     without_tests: bool = False
+    unfit: bool = False
 
 
 NONE = Draft(text="")
@@ -46,6 +47,11 @@ def pasted(text: str) -> str:
     unquoted = _QUOTED.sub(HIDDEN, text)
     made = draft_of(unquoted)
     return made.text if made.masked else text
+
+
+def has_stand_ins(text: str) -> bool:
+    """Whether it was made of one with hidden values in it."""
+    return stand_in(1) in text or stand_in_name(1) in text
 
 
 def draft_of(shown: str) -> Draft:

@@ -184,6 +184,23 @@ routes:
     assert "no route names it" not in text
 
 
+async def test_a_draft_that_hides_too_much_says_so_and_blames_no_line_alone(
+    build: Build, aiohttp_client: ClientOf, store: Archive
+) -> None:
+    text = ROUTES.replace("warehouse", "warehouse-of-the-company").partition("tests:")[0]
+    config = parse(text, file="routes.yaml", env={}, stand_ins=True)
+    browser = await aiohttp_client(build(asking=Asking(store, lambda: config)), headers=FOLLOWED)
+    said = "this draft cannot be used as it is: edit a copy of the file itself"
+    for page in ("/routes/diff", "/routes/try"):
+        begun = await see(browser, f"{page}?draft=1")
+        assert said in begun.text
+    [draft] = re.findall(r'<textarea name="text"[^>]*>(.*?)</textarea>', begun.source, re.DOTALL)
+    assert said in (await put(browser, "/routes/diff", text=html.unescape(draft))).text
+    assert said not in (await put(browser, "/routes/diff", text="version: 1")).text
+    usable = await put(browser, "/routes/diff", text=text)
+    assert said not in usable.text and "It can be used." in usable.text
+
+
 async def test_a_draft_to_compare_begins_with_the_routes_in_force(browser: Client, guarded: Client) -> None:
     begun = await see(browser, "/routes/diff?draft=1")
     assert "${MASKED_1}" in begun.source and "offer-made" in begun.source

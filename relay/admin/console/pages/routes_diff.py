@@ -3,7 +3,7 @@
 It writes nothing: the draft is downloaded, and goes to the machine as files do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -38,7 +38,8 @@ async def get(request: web.Request) -> web.Response:
 async def from_force(request: web.Request) -> drafts.Draft:
     """A draft of the routes in force; NotAllowed for whoever does not see their conditions."""
     request[ASKER].demand_payloads("a draft of the routes in force")
-    return drafts.draft_of((await ask(request, ROUTES, Nothing())).text)
+    begun = drafts.draft_of((await ask(request, ROUTES, Nothing())).text)
+    return replace(begun, unfit=bool((await ask(request, CHECK, Check(text=begun.text))).errors))
 
 
 async def compare(request: web.Request) -> web.Response:
@@ -49,7 +50,7 @@ async def compare(request: web.Request) -> web.Response:
     text = drafts.pasted(draft.text)
     checked = await ask(request, CHECK, Check(text=text))
     if checked.errors:
-        return await _page(request, draft, checked)
+        return await _page(request, draft, checked, begun=await _unfit(request, text))
     given = {"text": text, "since": draft.since, "after": draft.after}
     wanted = parameters(Diff, given, now=request.app[ASKING].now(), strict=True)
     try:
@@ -57,6 +58,14 @@ async def compare(request: web.Request) -> web.Response:
     except NotAllowed as error:  # whoever sees no field values may still check a draft
         return await _page(request, draft, checked, refused=str(error))
     return await _page(request, draft, checked, found)
+
+
+async def _unfit(request: web.Request, text: str) -> drafts.Draft:
+    """The draft of the routes in force, if the text has its hidden values and no such draft could be used."""
+    if not (drafts.has_stand_ins(text) and request[ASKER].payloads):
+        return drafts.NONE
+    begun = await from_force(request)
+    return begun if begun.unfit else drafts.NONE
 
 
 async def download(request: web.Request) -> web.Response:
