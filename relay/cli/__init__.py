@@ -46,7 +46,7 @@ COMMANDS = {
         "show": ("relay.cli.show:show", "Show one webhook: its events, deliveries and every attempt."),
         "tail": ("relay.cli.tail:tail", "Follow webhooks, events and attempts as they happen."),
         "export": ("relay.cli.export:export", "Print stored events, a line of JSON each, oldest first."),
-        "acts": ("relay.cli.acts:acts", "List acts of relays that take long, newest first; show or stop one."),
+        "acts": ("relay.cli.acts:acts", "List long acts of relays, newest first; show or stop one."),
         "audit": ("relay.cli.audit:audit", "List what operators did, newest first."),
     },
     "amoCRM's own API": {

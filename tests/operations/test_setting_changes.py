@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
+from relay.operations.asker import Asker, Role
+from relay.operations.desk import Desk
+from relay.operations.routes import DIFF, Diff
 from relay.operations.setting_changes import setting_changes
 from relay.routes.config import Config, parse
 from relay.routes.diagnostics import Where
 from relay.routes.redaction import RedactedLines
+from relay.store.contract import Archive
+from tests.cli.conftest import NOON
 
 TEXT = """\
 version: 1
@@ -90,3 +95,16 @@ def _above(value: Any, where: Where) -> Any:
     for part in where[:-1]:
         value = value[part]
     return value
+
+
+async def test_a_viewers_right_guess_is_a_change_and_an_operators_same_file_none(store: Archive) -> None:
+    """An operator who asks from afar gets what `relay check --diff` says on the relay's machine."""
+    asked = Diff(text=TEXT, since=NOON)
+    changed = {
+        role: (
+            await Desk(store, Asker(name="ann", role=role, payloads=True), config=lambda: CONFIG).ask(DIFF, asked)
+        ).settings
+        for role in Role
+    }
+    assert changed[Role.OPERATOR] == ()
+    assert "bot" in {each.name for each in changed[Role.VIEWER]}

@@ -116,7 +116,7 @@ class SettingsChangeDocument:
     """A target, source or account, or with an empty name a section, that is `new`, `gone` or `changed`.
 
     `settings`: the names of those that differ. What is masked in the draft counts as it is in the file; what is written
-    in place of a hidden value of the file in force is always a change, so that nobody finds it out by guesses.
+    in place of a hidden value of the file in force is always a change for a viewer, who could find it out by guesses.
     """
 
     section: str
