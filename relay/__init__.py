@@ -29,28 +29,24 @@ The 200 to amoCRM and the first request to a target both follow the commit; eith
 Where relays share a store, `store.spool.intake` stands before it: it has webhooks committed to a file, the spool, while
 that store is late or away, and `store.spool.forward` keeps them in it afterwards.
 
-Beside the flow: `daemon` wires it; `process` runs it until SIGTERM. `reloader` activates the routes and the
-certificate when `file_versions` finds their files changed, `stopped_routes` reroutes what waited for names in them,
-`readiness` probes the store, `audit_log` logs what operators did, `published_reports` stores the daemon's own reports
-for commands, `settings` hold what cannot be reloaded (`cli.run` has the flags). `observe` turns `signals` into
-metrics, log lines, the event stream and spans; `scrape` reads the gauges; `recent_activity` counts the last hour and
-day, and `refused_requests` what was rejected, by the minute. `private_listener` serves `admin`, and has `verifying`
-check the store in a process of its own. Its `admin.api`, its pages in `admin.console` and the commands, `cli`, put
-each question and act of an operator to `operations.desk`, which checks the role and masks what a viewer may not see.
+Beside the flow: `daemon.process` runs the relay until SIGTERM, and `daemon.wiring` connects the rooms; what else the
+daemon does is listed in `daemon`. `observe` turns `signals` into metrics, log lines, the event stream and spans. The
+private listener serves `admin`. Its `admin.api`, its pages in `admin.console` and the commands, `cli`, put each
+question and act of an operator to `operations.desk`, which checks the role and masks what a viewer may not see.
 
 If the routes file has accounts, `account.service` asks amoCRM's own API, on one relay of those that share a store: it
 watches the webhooks there (`account.guard`), and heals what none told of (`account.heal`). `account_signals` are its
 part of `signals`.
 
-If the routes file has `notify`, `notifications` imports `notify`: it turns signals into messages to people, grouped and
+If the routes file has `notify`, the daemon imports `notify`: it turns signals into messages to people, grouped and
 in their language, and nothing waits for it.
 
 Leaves that any room may import: `clock`, `rfc3339`, `printable`, `os_errors` and `private_addresses`. `tls` reads
-certificates, and `certificate_expiry` when one ends.
+certificates, `certificate_expiry` when one ends, and `file_versions` finds which files have changed.
 
 Imports point one way (pyproject.toml, checked by tests/test_architecture.py):
 
-    cli -> process -> daemon -> admin -> operations -> notify -> ingest | delivery | account
+    cli -> daemon -> admin -> operations -> notify -> ingest | delivery | account
         -> routes | store | observe | http -> amocrm -> signals -> model, errors
 """
 

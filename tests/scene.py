@@ -14,11 +14,11 @@ import pytest
 from aiohttp.typedefs import LooseHeaders
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import Relay, running, url
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running, url
 from relay.http.machine_limits import Limits
 from relay.ingest.budget import Budget
 from relay.model import Webhook
-from relay.settings import Settings
 from relay.signals import Committed, Signal, WebhookRejected
 from relay.store.open import SqliteUrl
 from relay.store.records import Filter

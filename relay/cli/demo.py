@@ -26,10 +26,10 @@ from relay.amocrm import form, sample_bodies
 from relay.cli.amocrm_post import headers
 from relay.cli.output import reader_gone
 from relay.cli.sink import Behaviour, Received, receiver
-from relay.daemon import Relay, running, url
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running, url
 from relay.model import Dead, Delivered, RetryAt
 from relay.observe import LogWriter, Observer, configure_logging
-from relay.settings import Settings
 from relay.signals import Attempted, Signal, WebhookStored
 from relay.store.open import SqliteUrl
 

@@ -28,7 +28,7 @@ from relay.model import Secret
 from relay.store.open import SqliteUrl, StoreUrl
 
 if TYPE_CHECKING:
-    from relay.settings import Settings
+    from relay.daemon.settings import Settings
 
 MEBIBYTE = 1024 * 1024
 
@@ -125,11 +125,11 @@ def run(
     \b
     relay run -c routes.yaml --store sqlite:////var/lib/relay/relay.db
     """  # noqa: D301  # \b is click's sign for "keep these lines"
+    from relay.daemon.settings import Settings
     from relay.http.aiohttp_version import Variant
     from relay.http.forwarded import TrustedProxies
     from relay.http.machine_limits import Limits, raise_files
     from relay.http.systemd import passed
-    from relay.settings import Settings
 
     if isinstance(store_url, SqliteUrl) and was_given("spool"):
         raise click.UsageError("--spool goes with --store postgresql://… only: a sqlite store is on this machine")
@@ -168,8 +168,8 @@ def _serve(settings: "Settings", *, log_format: Literal["text", "json"], log_lev
     import uvloop
     from prometheus_client import CollectorRegistry
 
+    from relay.daemon.process import serve
     from relay.observe import LogWriter, Observer, configure_logging, export_process, exporting_spans
-    from relay.process import serve
 
     registry = CollectorRegistry()
     export_process(registry)

@@ -22,13 +22,13 @@ from relay.account.session import Params
 from relay.account_signals import Enriched, EnrichOutcome
 from relay.amocrm.cards import Subject, only, subject
 from relay.amocrm.events import dump, load
-from relay.daemon import Relay, running
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running
 from relay.errors import AccountAway, Blocked
 from relay.model import Event, Json, PlannedDelivery, RoutedEvent, Target
 from relay.model.enrich import HOLD, LATE, Enrich, Part
 from relay.observe import Observer
 from relay.observe.log import Log
-from relay.settings import Settings
 from relay.signals import Signal
 from relay.store.contract import Archive
 from relay.store.open import SqliteUrl

@@ -58,7 +58,7 @@ async def _starts(plan: Plan) -> list[Row]:
         plan,
         python=lambda: _wall(sys.executable, "-c", "pass"),
         version=lambda: _wall(*RELAY, "--version"),
-        imports=lambda: _wall(sys.executable, "-c", "import relay.cli.run, relay.daemon"),
+        imports=lambda: _wall(sys.executable, "-c", "import relay.cli.run, relay.daemon.wiring"),
         ready=lambda: _ready(plan),
     )
     samples, others = rounds.samples, rounds.others

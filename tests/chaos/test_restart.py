@@ -21,7 +21,7 @@ from time import monotonic
 import aiohttp
 import pytest
 
-from relay.daemon import DELIVERY_GRACE, INTAKE_DRAIN
+from relay.daemon.wiring import DELIVERY_GRACE, INTAKE_DRAIN
 from tests.certificates import Pair
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged

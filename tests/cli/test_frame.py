@@ -66,12 +66,12 @@ def test_the_help_imports_no_command() -> None:
 def test_looking_at_the_store_imports_no_server() -> None:
     modules = imported_by("list", "--store", "sqlite:///nowhere.db")
     assert "apsw" in modules
-    assert not modules & {"aiohttp", "uvloop", "prometheus_client", "relay.daemon"}
+    assert not modules & {"aiohttp", "uvloop", "prometheus_client", "relay.daemon.wiring"}
 
 
 def test_a_relay_on_a_file_imports_nothing_of_postgresql() -> None:
     modules = imported_by("demo", "--once")
-    assert {"relay.daemon", "relay.store.sqlite.store"} <= modules
+    assert {"relay.daemon.wiring", "relay.store.sqlite.store"} <= modules
     assert not [name for name in modules if name.startswith(("psycopg", "relay.store.postgres", "relay.store.spool"))]
 
 

@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import Relay, running, url
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running, url
 from relay.errors import ConfigurationError
 from relay.model import Secret
 from relay.operations import access
 from relay.operations.asker import Role
-from relay.settings import Settings
 from relay.signals import Reloaded, Signal
 from relay.store.open import SqliteUrl
 from tests.e2e.processes import until

@@ -9,8 +9,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from relay import audit_log
-from relay.audit_log import _Reported, log_audit
+from relay.daemon import audit_log
+from relay.daemon.audit_log import _Reported, log_audit
 from relay.signals import OperatorActed, Signal
 from relay.store.records import AuditEntry
 from relay.store.sqlite.store import SqliteStore

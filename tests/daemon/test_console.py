@@ -5,7 +5,7 @@ from typing import Any
 
 import aiohttp
 
-from relay.daemon import url
+from relay.daemon.wiring import url
 from relay.operations import access
 from tests.daemon.test_access import Guarded, add, guarded
 from tests.daemon.test_access import settings as settings

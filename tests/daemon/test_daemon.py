@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay import daemon
-from relay.daemon import running, url
+from relay.daemon import wiring
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import running, url
 from relay.delivery.dispatcher import Dispatcher
 from relay.errors import StoreBusy
 from relay.model import Health, Secret
-from relay.settings import Settings
 from relay.signals import Notice, Signal, WebhookRejected
 from relay.store.contract import OwnedStore
 from relay.store.open import SqliteUrl, StoreUrl, open_store
@@ -101,7 +101,7 @@ async def test_a_store_that_is_disowned_while_it_is_opened_does_not_end_the_rela
         clock_set(timedelta(minutes=10))
         return await open_store(url, disowned=disowned, clock_set=clock_set, **how)
 
-    monkeypatch.setattr(daemon, "open_store", open_slowly)
+    monkeypatch.setattr(wiring, "open_store", open_slowly)
     routes = tmp_path / "routes.yaml"
     nowhere = "http://127.0.0.1:9/in"
     routes.write_text(ROUTES.format(token=TOKEN, other=OTHER_TOKEN, bot=nowhere, dwh=nowhere))

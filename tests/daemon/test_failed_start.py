@@ -165,9 +165,9 @@ def test_without_a_wish_it_is_a_line_for_people(folder: Path) -> None:
 
 def test_a_fault_of_ours_is_one_json_line_with_its_trace(folder: Path) -> None:
     code = (
-        "import relay.daemon\n"
+        "import relay.daemon.wiring\n"
         "def fault(*_, **__): raise ZeroDivisionError('ours')\n"
-        "relay.daemon.choose_variants = fault\n"
+        "relay.daemon.wiring.choose_variants = fault\n"
         "from relay.cli import main; main()\n"
     )
     command = [sys.executable, "-c", code, "run", "--log-format", "json"]

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import Relay, running, url
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running, url
 from relay.file_versions import detached
-from relay.settings import Settings
 from relay.signals import FileDetached, Reloaded, Signal
 from relay.store.open import SqliteUrl
 from relay.tls import client_context

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay import process
-from relay.process import serve
+from relay.daemon import process
+from relay.daemon.process import serve
 
 SECOND = 0.05  # seconds between two signals
 

@@ -5,9 +5,9 @@ from time import monotonic
 
 import pytest
 
-from relay.daemon import url
+from relay.daemon.readiness import PROBE_EVERY
+from relay.daemon.wiring import url
 from relay.http.machine_limits import Limits
-from relay.readiness import PROBE_EVERY
 from tests.scene import LEAD, Scene, form
 
 SOON = PROBE_EVERY / 3

@@ -1,4 +1,4 @@
-"""`relay.recent_activity`: attempts, webhooks and routed events are counted by minute and hour, over restarts."""
+"""Recent activity: attempts, webhooks and routed events are counted by minute and hour, over restarts."""
 
 import asyncio
 from dataclasses import replace
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from relay import recent_activity
+from relay.daemon import recent_activity
+from relay.daemon.recent_activity import RecentActivity
 from relay.errors import StoreBusy
 from relay.model import Dead, Delivered, RoutedEvent, Verdict
-from relay.recent_activity import RecentActivity
 from relay.signals import Attempted, ConfigActivated, DuplicateReceived, WebhookStored
 from relay.store.activity import Activity, Hits
 from tests.store.conftest import MINUTE, NOON, OK, open_sqlite, routed, to, webhook

@@ -1,4 +1,4 @@
-"""`relay.refused_requests`: requests that were not answered with 2xx are counted, and found by operators."""
+"""Refused requests: those that were not answered with 2xx are counted, and found by operators."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from relay.daemon.refused_requests import RefusedRequests
 from relay.errors import StoreBusy
-from relay.refused_requests import RefusedRequests
 from relay.signals import Rejection, WebhookRejected
 from relay.store.contract import Archive
 from relay.store.question_records import RefusedMinute

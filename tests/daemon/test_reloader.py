@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay import reloader
+from relay.daemon import reloader
 from relay.signals import FileExposed
 from tests.e2e.processes import until
 from tests.scene import LEAD, TOKEN, Scene, form

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.daemon import url
+from relay.daemon.wiring import url
 from relay.signals import WebhookStored
 from tests.e2e.processes import until
 from tests.scene import LEAD, Scene, form

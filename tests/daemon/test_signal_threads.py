@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import running, url
-from relay.settings import Settings
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import running, url
 from relay.signals import (
     Attempted,
     Blocked,

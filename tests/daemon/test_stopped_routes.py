@@ -11,15 +11,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from relay.account_signals import NameOutdated, RoutesResumed, RouteStopped
-from relay.daemon import Relay, running, url
+from relay.daemon.settings import Settings
+from relay.daemon.stopped_routes import FILE
+from relay.daemon.wiring import Relay, running, url
 from relay.errors import StoreBusy
 from relay.model.names import Catalog
 from relay.model.names_json import to_json
 from relay.model.names_memory import remembering
 from relay.routes.names_files import cache_file
-from relay.settings import Settings
 from relay.signals import Signal
-from relay.stopped_routes import FILE
 from relay.store.open import SqliteUrl
 from relay.store.sqlite.store import SqliteStore
 from tests.account.example_catalog import CATALOG, CONTRACT, OFFER, SALES

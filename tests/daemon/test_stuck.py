@@ -7,7 +7,7 @@ from time import perf_counter
 
 import apsw
 
-from relay.daemon import url
+from relay.daemon.wiring import url
 from tests.scene import LEAD, Scene, form, sqlite_of
 
 PATHS = ("/metrics", "/livez", "/readyz")

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from relay import __version__
 from relay.cli.run import run as run_command
-from relay.process import STOP_LIMIT
+from relay.daemon.process import STOP_LIMIT
 from relay.routes.config import load
 from tests.docs.pages import ROOT, commands, read
 from tests.docs.sandbox import Sandbox

@@ -4,7 +4,7 @@ from asyncio import get_running_loop
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.reloader import Reloader
+from relay.daemon.reloader import Reloader
 from relay.signals import Reloaded
 
 LATE = 0.05  # seconds

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from relay.cli.run import run as run_command
-from relay.process import STOP_LIMIT
+from relay.daemon.process import STOP_LIMIT
 from tests.e2e.processes import RELAY, RelayProcess, free_port, running, until, variables
 
 UNITS = Path(__file__).parents[2] / "config" / "systemd"

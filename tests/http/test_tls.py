@@ -16,14 +16,14 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import Relay, running, url
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running, url
 from relay.errors import ConfigurationError
 from relay.http.aiohttp_version import Variant
 from relay.http.listener import listen
 from relay.http.machine_limits import Limits
 from relay.http.malformed import MalformedRequest
 from relay.http.server_types import OnMalformed
-from relay.settings import Settings
 from relay.store.open import SqliteUrl
 from relay.tls import Certificate
 from tests.certificates import Pair, shown

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.amocrm import events
-from relay.daemon import url
+from relay.daemon.wiring import url
 from relay.delivery.dispatcher import Dispatcher
 from relay.ingest import decode
 from relay.routes import config

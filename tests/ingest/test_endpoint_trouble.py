@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from relay.amocrm import events
-from relay.daemon import url
+from relay.daemon.wiring import url
 from relay.http import response
 from relay.http.aiohttp_version import Variant
 from relay.http.machine_limits import Limits

@@ -13,12 +13,12 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from relay.daemon import Relay, running, url
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running, url
 from relay.model import Health
 from relay.notify import digest, notifier
 from relay.observe import Observer
 from relay.observe.log import Log
-from relay.settings import Settings
 from relay.signals import DiskSpace, DiskSpaceChanged, Notice, Notified, Signal
 from relay.store.open import SqliteUrl
 from tests.e2e.processes import until
@@ -225,7 +225,7 @@ async def test_a_file_that_is_damaged_costs_what_it_said_and_nothing_else(scene:
 
 def test_without_receivers_nothing_of_notifications_is_imported() -> None:
     code = (
-        "import sys, relay.daemon, relay.process, relay.cli.run\n"
+        "import sys, relay.daemon.wiring, relay.daemon.process, relay.cli.run\n"
         "print([name for name in sys.modules if name.startswith(('relay.notify', 'aiosmtplib', 'smtplib'))])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -303,7 +303,7 @@ def test_off_there_is_no_listener_and_no_series(environment: dict[str, str]) -> 
 
 def test_off_nothing_of_opentelemetry_is_imported() -> None:
     program = (
-        "import sys; from prometheus_client import CollectorRegistry; import relay.process, relay.cli.run\n"
+        "import sys; from prometheus_client import CollectorRegistry; import relay.daemon.process, relay.cli.run\n"
         "from relay.observe import exporting_spans\n"
         "with exporting_spans({}, print, CollectorRegistry()): pass\n"
         "print(*[name for name in sys.modules if name.startswith(('opentelemetry', 'google'))])"

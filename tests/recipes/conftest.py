@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry
 
 from relay.amocrm import form, sample_bodies
 from relay.cli.amocrm_post import headers
-from relay.daemon import Relay, running, url
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running, url
 from relay.model import State
 from relay.operations import init
-from relay.settings import Settings
 from relay.store.open import SqliteUrl
 from relay.store.records import DeliveryRecord, Filter, WebhookRecord
 from tests.e2e.processes import until

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.daemon.settings import Settings
 from relay.errors import ConfigurationError
-from relay.settings import Settings
 from relay.store.url import PostgresUrl, SqliteUrl, parse_store_url
 
 SECRET = "k8dQ-not-to-be-seen"

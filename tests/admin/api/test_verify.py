@@ -13,10 +13,10 @@ from aiohttp import web
 from relay.admin.api import acts, asking
 from relay.admin.api.asking import Asking
 from relay.admin.api.routes import Api
+from relay.daemon.verifying import verify_beside
 from relay.routes.config import Config
 from relay.store.contract import Archive
 from relay.store.open import SqliteUrl
-from relay.verifying import verify_beside
 from tests.admin.api.conftest import OPERATOR, VIEWER, Client, get, send
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run

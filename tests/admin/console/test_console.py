@@ -82,7 +82,7 @@ def test_what_is_said_on_the_next_page_fits_into_a_cookie(letter: str) -> None:
 
 
 CODE = """
-import sys, relay.daemon, relay.cli
+import sys, relay.daemon.wiring, relay.cli
 loaded = [each for each in ("relay.admin.console", "itsdangerous", "aiohttp_jinja2", "jinja2") if each in sys.modules]
 print(loaded)
 """

@@ -3,7 +3,7 @@
 from unittest.mock import patch
 
 from relay.cli import main
-from relay.readiness import Readiness
+from relay.daemon.readiness import Readiness
 
 unready = Readiness.unready
 

@@ -18,8 +18,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
 from prometheus_client import CollectorRegistry
 
-from relay.daemon import Relay, running, url
-from relay.settings import Settings
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running, url
 from relay.store.open import SqliteUrl
 from tests.e2e.processes import free_port
 from tests.e2e.targets import Targets, always, listening, well

@@ -9,19 +9,19 @@ from prometheus_client import CollectorRegistry
 from relay.admin.api.asking import Asking
 from relay.admin.api.routes import Api
 from relay.admin.app import Console, admin
+from relay.daemon.readiness import Readiness
+from relay.daemon.reloader import Reloader
+from relay.daemon.settings import Settings
+from relay.daemon.verifying import verify_beside
 from relay.http.aiohttp_version import Variant
 from relay.http.listener import Listener, listen
 from relay.http.machine_limits import Limits
 from relay.observe import EventStream
 from relay.operations.access import Bearers
 from relay.operations.desk import Receive
-from relay.readiness import Readiness
-from relay.reloader import Reloader
-from relay.settings import Settings
 from relay.signals import Emit
 from relay.store.contract import OwnedStore
 from relay.store.open import session_key
-from relay.verifying import verify_beside
 
 CONNECTIONS = 128
 GRACE = 0.5  # seconds for requests that are being served when the relay stops

@@ -1,4 +1,4 @@
-"""`relay.readiness` before a store that several relays share: where a webhook can be committed, and what is said."""
+"""Readiness before a store that several relays share: where a webhook can be committed, and what is said."""
 
 import asyncio
 from dataclasses import replace
@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from relay.daemon.readiness import Readiness
 from relay.errors import StoreBusy, StoreFailed
-from relay.readiness import Readiness
 from relay.signals import Rejection, WebhookRejected
 from relay.store.records import AckGap, SpoolState
 

@@ -2,10 +2,10 @@
 
 from prometheus_client import CollectorRegistry
 
+from relay.daemon.readiness import Readiness
+from relay.daemon.reloader import Reloader
 from relay.delivery.dispatcher import Dispatcher
 from relay.observe import Gauges, SharedGauges
-from relay.readiness import Readiness
-from relay.reloader import Reloader
 from relay.store.contract import OwnedStore
 from relay.store.records import Status
 

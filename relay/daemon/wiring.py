@@ -21,7 +21,17 @@ from uuid_utils import uuid7
 from relay.account.heal.indexing import hooks_to_index, unknown_offset
 from relay.account.opening import open_client
 from relay.account.service import Accounts
-from relay.audit_log import log_audit
+from relay.daemon.audit_log import log_audit
+from relay.daemon.notifications import Notifications
+from relay.daemon.private_listener import bearers_of, listen_privately
+from relay.daemon.published_reports import RejectionReport, publish_reports, snapshot_report
+from relay.daemon.readiness import Readiness
+from relay.daemon.recent_activity import RecentActivity
+from relay.daemon.refused_requests import RefusedRequests
+from relay.daemon.reloader import Reloader
+from relay.daemon.scrape import Scrape
+from relay.daemon.settings import Settings, demand_private
+from relay.daemon.stopped_routes import StoppedRoutes
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.send import origin
@@ -36,23 +46,14 @@ from relay.ingest.decode import Decoder
 from relay.ingest.endpoint import Intake
 from relay.model import Json, Source, Target
 from relay.model.notify import REPORT as NOTIFY
-from relay.notifications import Notifications
 from relay.observe import EventStream
 from relay.observe.loop_monitor import monitor_loop
 from relay.observe.token_expiry import TokenExpiry
 from relay.operations.forget import FORGET
 from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED
 from relay.operations.tail import documents
-from relay.private_listener import bearers_of, listen_privately
-from relay.published_reports import RejectionReport, publish_reports, snapshot_report
-from relay.readiness import Readiness
-from relay.recent_activity import RecentActivity
-from relay.refused_requests import RefusedRequests
-from relay.reloader import Reloader
 from relay.routes.config import Config
 from relay.routes.egress import ignored_variables
-from relay.scrape import Scrape
-from relay.settings import Settings, demand_private
 from relay.signals import (
     ConfigActivated,
     ConnectionsScarce,
@@ -65,7 +66,6 @@ from relay.signals import (
     StoreGaveUp,
     WebhookRejected,
 )
-from relay.stopped_routes import StoppedRoutes
 from relay.store.archive import ArchiveFolder
 from relay.store.open import account_records, check_permissions, open_store
 

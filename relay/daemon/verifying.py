@@ -1,4 +1,4 @@
-"""A store's URL -> a process that verifies it and prints what it found: `python -m relay.verifying`.
+"""A store's URL -> a process that verifies it and prints what it found: `python -m relay.daemon.verifying`.
 
 Checksums of all rows would keep this process from answering webhooks in time, and a thread cannot be stopped.
 """
@@ -34,7 +34,12 @@ async def verify_beside(store: StoreUrl) -> bytes:
     Its standard error is that of this process, so that a traceback is in the relay's log.
     """
     pipe = asyncio.subprocess.PIPE
-    command = sys.executable, "-P", "-m", "relay.verifying"  # without the working directory on the path of modules
+    command = (
+        sys.executable,
+        "-P",
+        "-m",
+        "relay.daemon.verifying",
+    )  # without the working directory on the path of modules
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     talk = asyncio.ensure_future(process.communicate(_written(store)))
     try:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry
 
 from relay import __version__
-from relay.daemon import Relay, running, url
+from relay.daemon.settings import Settings
+from relay.daemon.wiring import Relay, running, url
 from relay.http.systemd import notify
-from relay.settings import Settings
 from relay.signals import Emit, Notice
 
 STOP_LIMIT = 7.5  # seconds; documented as 8

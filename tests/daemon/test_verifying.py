@@ -11,13 +11,13 @@ import apsw
 import orjson
 import pytest
 
+from relay.daemon.verifying import main, verify_beside
 from relay.errors import ConfigurationError, StoreError
 from relay.operations.verify import read_answer, verify
 from relay.store.open import PostgresUrl, SqliteUrl
 from relay.store.records import Disk
 from relay.store.sqlite.disk import MEBIBYTE
 from relay.store.sqlite.wal import too_long
-from relay.verifying import main, verify_beside
 from tests.cli.conftest import OFFER, event_of
 from tests.cli.conftest import folder as folder
 from tests.cli.conftest import kept as kept
