@@ -21,17 +21,21 @@ def instants(request: web.Request, now: datetime) -> dict[str, list[str]] | None
     """What the address is to have instead, without fields left empty; None if no zone was sent."""
     if not request.query.get(FIELD):
         return None
-    found = {name: request.query.getall(name) for name in request.query if name != FIELD}
-    query = {name: [text for each in texts if (text := each.strip())] for name, texts in found.items()}
-    return moments.in_zone(query, now, _zone(request))
+    found = {name: request.query.getall(name) for name in request.query}
+    return sent({name: [text for each in texts if (text := each.strip())] for name, texts in found.items()}, now)
 
 
-def _zone(request: web.Request) -> tzinfo:
-    text = request.query[FIELD]
-    sent = _ZONE.fullmatch(text)
-    if not sent:
+def sent(form: moments.Lists, now: datetime) -> dict[str, list[str]]:
+    """The fields of a form but for its zone, if it has one: its times without a zone are instants in that."""
+    rest = {name: texts for name, texts in form.items() if name != FIELD}
+    return moments.in_zone(rest, now, _zone(form[FIELD][0])) if form.get(FIELD) else rest
+
+
+def _zone(text: str) -> tzinfo:
+    found = _ZONE.fullmatch(text)
+    if not found:
         raise InvalidParameters(Fault(pointer=f"/{FIELD}", detail="must be like +03:00 Europe/Moscow"))
     try:
-        return ZoneInfo(sent["name"])
+        return ZoneInfo(found["name"])
     except (ValueError, KeyError, OSError):
-        return timezone(datetime.strptime(sent["offset"], "%z").utcoffset() or timedelta())
+        return timezone(datetime.strptime(found["offset"], "%z").utcoffset() or timedelta())
