@@ -135,6 +135,12 @@ def rate(text: str) -> float:
         raise click.BadParameter(f"{text!r} {unfit}") from None
 
 
+def written_duration(text: str) -> str:
+    """The text of a duration, as it is."""
+    duration(text)
+    return text
+
+
 def duration(text: str) -> timedelta:
     """`200ms`, `2s`, `5m`, as in the routes file."""
     try:

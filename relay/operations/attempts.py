@@ -1,6 +1,7 @@
 """GET /attempts, `relay attempts`: a filter -> attempts by the time at which they began, newest first."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import Annotated
 
@@ -12,10 +13,16 @@ from relay.operations.desk import Desk, Operation
 from relay.operations.documents.attempts import MadeAttemptDocument, made_attempt_document
 from relay.operations.documents.listing import Listing
 from relay.operations.documents.marks import Moment
+from relay.operations.reading import Fault, InvalidParameters
 from relay.operations.unknown_names import unknown_names
 from relay.operations.which import LOOK, Cursor, Limit
+from relay.routes import units
+from relay.routes.diagnostics import Unfit, quoted
 from relay.store.question_records import AttemptFilter
 from relay.store.records import Filter
+
+Length = Annotated[str, Meta(extra_json_schema={"pattern": f"^{units.DURATION}$"})]
+"""A duration as in the routes file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +32,7 @@ class Attempts:
     failed: Annotated[bool, Meta(description="Only those that did not deliver.")] = False
     target: Annotated[str | None, Meta(description="At this target.")] = None
     reason: Annotated[Reason | None, Meta(description="Those that ended so: 5xx, timeout, …")] = None
+    slower: Annotated[Length | None, Meta(description="Took longer: 500ms, 2s, 5m.")] = None
     since: Annotated[Moment | None, Meta(description="Began then or later.")] = None
     until: Annotated[Moment | None, Meta(description="Began before then.")] = None
     limit: Limit = 50
@@ -32,9 +40,14 @@ class Attempts:
 
 
 async def attempts(desk: Desk, asked: Attempts) -> Listing[MadeAttemptDocument]:
-    """List attempts with their errors; BadCursor for a cursor of another listing."""
+    """List attempts with their errors; BadCursor for a cursor of another listing, InvalidParameters for no duration."""
     wanted = AttemptFilter(
-        failed=asked.failed, target=asked.target, reason=asked.reason, since=asked.since, until=asked.until
+        failed=asked.failed,
+        target=asked.target,
+        reason=asked.reason,
+        slower=_length(asked.slower),
+        since=asked.since,
+        until=asked.until,
     )
     begun = monotonic()
     found = await desk.store.questions.attempts(wanted, limit=asked.limit, before=asked.before, budget=LOOK)
@@ -45,6 +58,13 @@ async def attempts(desk: Desk, asked: Attempts) -> Listing[MadeAttemptDocument]:
     )
 
 
+def _length(text: str | None) -> timedelta | None:
+    try:
+        return None if text is None else units.duration(text)
+    except Unfit as unfit:
+        raise InvalidParameters(Fault(pointer="/slower", detail=f"{quoted(text or '')} {unfit}")) from None
+
+
 ATTEMPTS = Operation(
     name="attempts",
     method="GET",
@@ -53,5 +73,5 @@ ATTEMPTS = Operation(
     parameters=Attempts,
     document=Listing[MadeAttemptDocument],
     run=attempts,
-    summary="List attempts by their time, newest first: what failed, and why.",
+    summary="List attempts by their time, newest first: what failed and why, and what was slow.",
 )

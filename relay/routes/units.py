@@ -13,7 +13,7 @@ LONGEST_KEPT = timedelta(days=3650)
 A_DAY = timedelta(days=1)
 SHORTEST_SETTLING = timedelta(minutes=2)  # amoCRM's feed may show a change so late
 
-_DURATION = re.compile("([0-9]{1,9})(ms|s|m|h|d)")
+DURATION = "([0-9]{1,9})(ms|s|m|h|d)"
 _DURATION_UNITS = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
@@ -63,7 +63,7 @@ def settling(text: str) -> timedelta:
 
 
 def _span(text: str) -> timedelta | None:
-    parts = _DURATION.fullmatch(text)
+    parts = re.fullmatch(DURATION, text)
     return int(parts[1]) * _DURATION_UNITS[parts[2]] if parts else None
 
 

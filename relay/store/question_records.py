@@ -17,12 +17,13 @@ ACTIVITY_KEPT = timedelta(days=8)
 class AttemptFilter:
     """Which attempts: all conditions that are given must hold. `since` is included, `until` is not.
 
-    `failed`: those that did not deliver. `reason`: a value of `Reason`.
+    `failed`: those that did not deliver. `reason`: a value of `Reason`. `slower`: those that took longer.
     """
 
     failed: bool = False
     target: str | None = None
     reason: str | None = None
+    slower: timedelta | None = None
     since: datetime | None = None
     until: datetime | None = None
 

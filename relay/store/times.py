@@ -1,4 +1,4 @@
-"""Aware UTC datetimes <-> whole milliseconds since 1970, as the database stores them."""
+"""Aware UTC datetimes <-> whole milliseconds since 1970, as the database stores them; lengths -> microseconds."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +20,11 @@ def to_ms(at: datetime) -> int:
 def span(since: datetime | None, until: datetime | None) -> tuple[int, int]:
     """Return the first millisecond, and the one after the last; without an end the whole of time."""
     return 0 if since is None else to_ms(since), LAST + 1 if until is None else to_ms(until)
+
+
+def microseconds(length: timedelta | None) -> int | None:
+    """How long an attempt took, as it is stored; None stays None."""
+    return None if length is None else length // timedelta(microseconds=1)
 
 
 def from_ms(ms: int) -> datetime:

@@ -48,6 +48,8 @@ PAGES = (
     "/deliveries",
     "/deliveries?state=dead&target=bot",
     "/deliveries?target=nobody",
+    "/attempts",
+    "/attempts?slower=1h",
     "/unparsed",
     "/unrouted",
     "/refused",

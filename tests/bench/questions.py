@@ -144,6 +144,7 @@ QUESTIONS: dict[str, Question] = {
     "attempts that failed": attempts(failed=True),
     "… that failed in an hour a week ago": attempts(failed=True, since=WEEK, until=WEEK + timedelta(hours=1)),
     "… that failed at a target nobody has": attempts(failed=True, target="nobody"),
+    "attempts slower than any": attempts(slower=timedelta(hours=1)),
     "attempts at a target that nobody has": attempts(target="nobody"),
     "unrouted, the first page": lambda store: store.events(Filter(), limit=50, unrouted=True, budget=LOOK),
     "unrouted by type": lambda store: store.questions.unrouted_kinds(Filter(), budget=LOOK),

@@ -39,6 +39,9 @@ def test_what_failed_is_listed_with_the_error(run: Run, kept: Path) -> None:
         (["--failed", "--reason", "4xx"], 1),
         (["--since", "2026-11-22T12:00:00Z", "--until", "2026-11-22T12:00:01Z"], 4),
         (["--until", "2026-11-22T12:00:00Z"], 0),
+        (["--slower", "11ms"], 4),
+        (["--slower", "12ms"], 0),
+        (["--slower", "11ms", "--target", "warehouse", "--failed"], 2),
         (["--limit", "2"], 2),
     ],
 )
@@ -52,6 +55,13 @@ def test_no_attempts_are_told_apart_from_an_unknown_target(run: Run, kept: Path)
     refused = run("attempts", "--since", "10:00Z", "--until", "09:00Z")
     assert (refused.exit_code, "no attempt begins between --since" in refused.stderr) == (2, True)
     assert "--before" in run("attempts", "--before", "nonsense").stderr
+
+
+def test_how_slow_is_written_as_durations_in_the_routes_file(run: Run, kept: Path) -> None:
+    refused = run("attempts", "--slower", "1.5s")
+    assert (refused.exit_code, "'1.5s' must be a duration like 200ms, 2s" in refused.stderr) == (2, True)
+    [_, line, *_] = rows(run, "attempts", "--slower", "11ms")
+    assert line[6:8] == ["12", "ms"]
 
 
 def test_did_this_lead_reach_that_target(run: Run, kept: Path) -> None:

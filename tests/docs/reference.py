@@ -217,6 +217,7 @@ FLAG_EXAMPLES: Mapping[str, str] = {
     "--settled-since": "10:00",
     "--settled-until": "11:00",
     "--since": "2h",
+    "--slower": "2s",
     "--source": "crm",
     "--state": "dead",
     "--status": "503",

@@ -45,6 +45,8 @@ ATTEMPTS = [
     AttemptFilter(failed=True),
     AttemptFilter(failed=True, target="bot", reason="timeout", since=NOON, until=NOON + MINUTE),
     AttemptFilter(target="bot", since=NOON, until=NOON + MINUTE),
+    AttemptFilter(slower=MINUTE),
+    AttemptFilter(slower=MINUTE, failed=True, target="bot", since=NOON, until=NOON + MINUTE),
 ]
 
 
@@ -207,7 +209,10 @@ def test_what_is_pending_or_dead_is_counted_and_read_within_partial_indexes(
     )
 
 
-@pytest.mark.parametrize("wanted", [{"only": None, "reason": None}, {"only": "bot", "reason": "timeout"}])
+@pytest.mark.parametrize(
+    "wanted",
+    [{"only": None, "reason": None, "slower": None}, {"only": "bot", "reason": "timeout", "slower": 2_000_000}],
+)
 def test_attempts_are_read_by_their_indexes_and_by_the_webhooks_of_their_step(
     postgres: Cluster, history: str, wanted: dict[str, Any]
 ) -> None:

@@ -11,8 +11,10 @@ from relay.errors import BadCursor
 from relay.model import Dead, Delivered, Delivery, Event, Health, Reason, RetryAt, RoutedEvent, State, Verdict
 from relay.store import looks
 from relay.store.contract import Archive
+from relay.store.postgres import attempts as postgres_attempts
 from relay.store.question_records import AttemptFilter, MadeAttempt, RefusedMinute
 from relay.store.records import Filter, HealthReport, Page
+from relay.store.sqlite import attempts as sqlite_attempts
 from relay.store.sqlite.entity_index import index_batch
 from relay.store.sqlite.store import SqliteStore
 from tests.store.conftest import MINUTE, NOON, OK, REFUSED, act, claim, routed, to, webhook
@@ -98,6 +100,43 @@ async def test_attempts_are_found_by_what_they_ended_with(
 ) -> None:
     await made(store)
     assert shown(await store.questions.attempts(wanted, limit=9)) == found
+
+
+async def test_attempts_that_took_longer_are_found_by_target_and_time(store: Archive) -> None:
+    for number, (target, milliseconds) in enumerate((("bot", 1999), ("bot", 2000), ("dwh", 2001), ("bot", 9000)), 1):
+        after = number * MINUTE
+        [one] = await arrive(store, number, target, after=after)
+        slow = replace(OK, started_at=NOON + after, took=timedelta(milliseconds=milliseconds))
+        await store.settle(one, slow, Delivered(), now=NOON + after)
+    [late] = await arrive(store, 5, "dwh")
+    await store.settle(late, replace(REFUSED, started_at=NOON + HOUR, took=HOUR), Dead("no"), now=NOON + HOUR)
+    slower = AttemptFilter(slower=2 * SECOND)
+    for wanted, found in (
+        (slower, [5, 4, 3]),
+        (replace(slower, target="bot"), [4]),
+        (replace(slower, failed=True), [5]),
+        (replace(slower, since=NOON + 3 * MINUTE, until=NOON + 4 * MINUTE), [3]),
+        (AttemptFilter(slower=timedelta(milliseconds=1999)), [5, 4, 3, 2]),
+        (AttemptFilter(slower=HOUR), []),
+    ):
+        page = await store.questions.attempts(wanted, limit=9)
+        assert [int(each.delivery.event_id[-4:]) for each in page] == found, wanted
+
+
+async def test_slow_attempts_are_looked_for_within_a_budget(store: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (sqlite_attempts, postgres_attempts):
+        monkeypatch.setattr(module, "ALL_STEP", 2)
+    for number in range(1, 8):
+        after = number * HOUR
+        [one] = await arrive(store, number, "bot", after=after)
+        took = MINUTE if number == 2 else SECOND
+        await store.settle(one, replace(OK, started_at=NOON + after, took=took), Delivered(), now=NOON + after)
+    wanted = AttemptFilter(slower=2 * SECOND)
+    page = await store.questions.attempts(wanted, limit=9, budget=NO_TIME)
+    assert (list(page), page.searched_to) == ([], NOON + 5 * HOUR)
+    while not page and page.next:
+        page = await store.questions.attempts(wanted, limit=9, before=page.next, budget=NO_TIME)
+    assert [each.delivery.event_id for each in page] == ["event-0002"]
 
 
 async def test_an_attempt_is_listed_with_its_error_and_its_delivery_as_it_is_now(store: Archive) -> None:

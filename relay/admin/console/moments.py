@@ -1,4 +1,4 @@
-"""Times in the fields of a form: what people write there -> what the operations read."""
+"""Times, and lengths of time, in the fields of a form: what people write there -> what the operations read."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,11 +10,15 @@ from relay.operations.ages import is_age
 from relay.operations.reading import Fault, InvalidParameters
 from relay.operations.written_times import instant
 from relay.rfc3339 import rfc3339
-from relay.routes.diagnostics import quoted
+from relay.routes import units
+from relay.routes.diagnostics import Unfit, quoted
 
 NAMES = ("since", "until", "settled_since", "settled_until")
 FIELDS = ("since", "until")
 """Those that forms have."""
+
+LENGTHS = ("slower",)
+"""Durations, as in the routes file."""
 
 P = TypeVar("P")
 Lists = Mapping[str, list[str]]
@@ -41,13 +45,18 @@ def moment_of(name: str, value: object) -> datetime | None:
 
 
 def read(query: Lists, now: datetime) -> dict[str, list[str]]:
-    """The query with ages and RFC 3339 in its times. InvalidParameters for each that cannot be read."""
+    """The query with ages and RFC 3339 in its times, and with durations. InvalidParameters for each unreadable one."""
     found, wrong = dict(query), []
     for name in NAMES:
         try:
             found |= {name: [_read(each, now) for each in query[name]]} if name in query else {}
         except (ValueError, OverflowError, OSError):
             wrong.append(Fault(pointer=f"/{name}", detail=_unread(query[name][0])))
+    for name in LENGTHS:
+        try:
+            found |= {name: [_length(each) for each in query[name]]} if name in query else {}
+        except Unfit:
+            wrong.append(Fault(pointer=f"/{name}", detail=_no_length(query[name][0])))
     if wrong:
         raise InvalidParameters(*wrong)
     return found
@@ -75,6 +84,13 @@ def _read(text: str, now: datetime, zone: tzinfo | None = None) -> str:
     return text if _FULL.fullmatch(text) else rfc3339(instant(written, now, zone))
 
 
+def _length(text: str) -> str:
+    """A duration, which units in Russian, or a blank before them, do not spoil."""
+    written = _RUSSIAN.sub(lambda each: _UNITS.get(each[0].strip().lower(), each[0]), text).replace(" ", "")
+    units.duration(written)
+    return written
+
+
 def _undotted(text: str) -> str:
     """`30.11.2026 23:16` -> `2026-11-30 23:16`, `23.16` -> `23:16`. ValueError for `10.11`, a day and a time."""
     dotted, clock = _DOTTED.fullmatch(text), _CLOCK.fullmatch(text)
@@ -96,13 +112,18 @@ def _unread(text: str) -> str:
     return said.format(text=quoted(text[:80]))
 
 
+def _no_length(text: str) -> str:
+    said = _("{text} is no length of time: write 500ms, 2s or 5m")
+    return said.format(text=quoted(text[:80]))
+
+
 def tried(read: Callable[[], P]) -> tuple[P | None, dict[str, str]]:
-    """The parameters; or None, and by field what is wrong. InvalidParameters if anything but times is."""
+    """The parameters; or None, and by field what is wrong. InvalidParameters if anything but times and lengths is."""
     try:
         return read(), {}
     except InvalidParameters as error:
         wrong = {each.pointer[1:]: each.detail for each in error.faults}
-        if wrong.keys() <= {*FIELDS}:
+        if wrong.keys() <= {*FIELDS, *LENGTHS}:
             return None, wrong
         raise
 

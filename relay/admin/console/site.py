@@ -4,6 +4,7 @@ from relay.admin.console.languages import gettext
 from relay.admin.console.page import Page
 from relay.admin.console.pages.about import PAGES as ABOUT
 from relay.admin.console.pages.acts import PAGES as ACTS
+from relay.admin.console.pages.attempts import PAGES as ATTEMPTS
 from relay.admin.console.pages.deliveries import PAGES as DELIVERIES
 from relay.admin.console.pages.event import PAGES as EVENT
 from relay.admin.console.pages.heal import PAGES as HEAL
@@ -31,6 +32,7 @@ from relay.admin.console.waiting import Counts
 PAGES: tuple[Page, ...] = (
     *ABOUT,
     *ACTS,
+    *ATTEMPTS,
     *DELIVERIES,
     *EVENT,
     *HEAL,

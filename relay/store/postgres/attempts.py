@@ -17,7 +17,7 @@ from relay.store.postgres.text import clean_or_none
 from relay.store.question_records import LATE, AttemptFilter, MadeAttempt
 from relay.store.records import Page
 from relay.store.rows import attempt_of, delivery_of
-from relay.store.times import MILLISECOND, to_ms
+from relay.store.times import MILLISECOND, microseconds, to_ms
 
 _BEHIND = "started_at <= %(at)s and (started_at, event, target, number) < (%(at)s, %(event)s, %(target)s, %(number)s)"
 _KEY = "started_at desc, event desc, target desc, number desc"
@@ -37,6 +37,7 @@ _SHOWN = "order by a.started_at desc, a.event desc, a.target desc, a.number desc
 _WANTED = (
     "(%(only)s::text is null or a.target = %(only)s::text)"
     " and (%(reason)s::text is null or a.reason = %(reason)s::text)"
+    " and (%(slower)s::bigint is null or a.took_us > %(slower)s::bigint)"
 )
 FAILED = f"""
 select {_COLUMNS} from (
@@ -72,7 +73,11 @@ async def attempts(
     """See `question_contract.QuestionStore.attempts`."""
     place = looks.attempt_place(before) if before else looks.newest_attempt(wanted.until)
     least = 0 if wanted.since is None else to_ms(wanted.since)
-    values = {"only": clean_or_none(wanted.target), "reason": clean_or_none(wanted.reason)}
+    values = {
+        "only": clean_or_none(wanted.target),
+        "reason": clean_or_none(wanted.reason),
+        "slower": microseconds(wanted.slower),
+    }
     run = partial(_failed if wanted.failed else _all, look, least, values)
     seen = await looks.look(run, place, limit, budget)
     return looks.page_of("attempts", seen, limit, lambda row: AttemptPlace(*row[:4]), _record)

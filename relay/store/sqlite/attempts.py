@@ -17,7 +17,7 @@ from relay.store.rows import attempt_of, delivery_of
 from relay.store.sqlite.listings import ATTEMPT_COLUMNS
 from relay.store.sqlite.reading import DELIVERY_COLUMNS
 from relay.store.sqlite.sql import Row, Run, rows
-from relay.store.times import MILLISECOND, to_ms
+from relay.store.times import MILLISECOND, microseconds, to_ms
 
 _RANGE = (
     "started_at >= :least and started_at <= :at and (started_at, event, target, number) < (:at, :event, :target,"
@@ -33,7 +33,10 @@ FAILED_END = (
 _COLUMNS = f"a.started_at, a.event, a.target, a.number, {DELIVERY_COLUMNS}, {ATTEMPT_COLUMNS}"
 _JOINED = "cross join deliveries d on d.event = a.event and d.target = a.target cross join events e on e.seq = a.event"
 _SHOWN = "order by a.started_at desc, a.event desc, a.target desc, a.number desc limit :limit"
-_WANTED = "(:only is null or a.target = :only) and (:reason is null or a.reason = :reason)"
+_WANTED = (
+    "(:only is null or a.target = :only) and (:reason is null or a.reason = :reason)"
+    " and (:slower is null or a.took_us > :slower)"
+)
 FAILED = (
     f"select {_COLUMNS} from attempts a {_JOINED} where a.verdict <> 'delivered'"
     " and a.started_at >= :end_at and a.started_at <= :at"
@@ -63,7 +66,7 @@ async def attempts(
     """See `question_contract.QuestionStore.attempts`."""
     place = looks.attempt_place(before) if before else looks.newest_attempt(wanted.until)
     least = 0 if wanted.since is None else to_ms(wanted.since)
-    values = {"only": wanted.target, "reason": wanted.reason}
+    values = {"only": wanted.target, "reason": wanted.reason, "slower": microseconds(wanted.slower)}
     run = partial(_failed if wanted.failed else _all, least=least, values=values)
     seen = await looks.look(lambda at, left: read(partial(run, place=at, limit=left)), place, limit, budget)
     return await read(lambda _cursor: looks.page_of("attempts", seen, limit, _place_of, _record))

@@ -193,6 +193,7 @@ QUESTIONS = [
     ["status", "--json"],
     ["attempts", "--json"],
     ["attempts", "--failed"],
+    ["attempts", "--json", "--slower", "11ms", "--target", "warehouse"],
     ["story", "leads", "4831596", "--json"],
     ["replay", "--all-dead", "--dry-run", "--json"],
     ["reparse", "--all", "--dry-run", "--json"],

@@ -58,6 +58,15 @@ async def test_what_cannot_be_read_is_a_problem_that_says_where(
     assert problem["instance"] == "/api/v1/deliveries"
 
 
+@pytest.mark.parametrize("slower", ["2", "1.5s", "0s", "366d", "2m30s"])
+async def test_what_is_no_duration_is_a_problem_and_one_finds_slow_attempts(client: Client, slower: str) -> None:
+    status, problem = await get(client, f"/attempts?slower={slower}")
+    assert (status, problem["errors"][0]["pointer"]) == (400, "/slower")
+    assert problem["errors"][0]["detail"].startswith(f"'{slower}' must be ")
+    status, found = await get(client, "/attempts?slower=11ms&target=warehouse")
+    assert (status, [each["attempt"]["took"] for each in found["data"]]) == (200, [0.012, 0.012])
+
+
 async def test_a_cursor_of_another_listing_is_refused(client: Client) -> None:
     status, problem = await get(client, "/deliveries?before=abc")
     assert (status, problem["type"]) == (400, "urn:amocrm-relay:problem:bad-cursor")
