@@ -38,12 +38,16 @@ class Passage:
 
 
 class TcpProxy:
-    """`port` leads to `server_port`, on loopback. `delay`: seconds that each piece waits, either way."""
+    """`port` leads to `server_port`, on loopback. `delay`: seconds that each piece waits, either way.
+
+    `asked`: what all clients have sent.
+    """
 
     def __init__(self, server_port: int) -> None:
         self.server_port, self.port = server_port, 0
         self.delay = 0.0
         self.lost = 0
+        self.asked = b""
         self._flows = asyncio.Event()
         self._flows.set()
         self._refuses = False
@@ -129,6 +133,7 @@ class TcpProxy:
             for needle in [each for each in self._to_lose if each in piece]:
                 self._to_lose.remove(needle)
                 passage.silent = True
+            self.asked += piece
             passage.server.write(piece)
             await passage.server.drain()
         passage.server.write_eof()

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, nullcontext
 from pathlib import Path
 from socket import create_server
 from tempfile import mkdtemp
@@ -43,8 +43,10 @@ def dsn(postgres_dsn: str) -> str:
 @asynccontextmanager
 async def open_(dsn: str, **how: Any) -> AsyncIterator[Connection]:
     connection = Connection(dsn, name="test", **how)
-    yield connection
-    await connection.close()
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 @pytest.fixture
@@ -430,15 +432,39 @@ def bouncer(dsn: str, postgres: Cluster) -> Iterator[str]:
 async def test_behind_pgbouncer_no_transaction_needs_a_session(
     dsn: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DEADLINE", 60.0)  # what is asked here is whether it works, not how fast
+    monkeypatch.setattr(module, "DEADLINE", 15.0)  # what is asked here is whether it works, not how fast
     with bouncer(dsn, postgres) as through:
-        connections = [Connection(through, name=f"test {number}", prepare=False) for number in range(4)]
-        await asyncio.gather(*(until_not_busy(each) for each in connections))
-        for _ in range(20):
-            await asyncio.gather(*(each.run([ADD, COUNT]) for each in connections))
-        await asyncio.gather(*(each.close() for each in connections))
+        async with AsyncExitStack() as stack:
+            connections = [await stack.enter_async_context(open_(through, prepare=False)) for _ in range(4)]
+            await asyncio.gather(*(until_not_busy(each) for each in connections))
+            for _ in range(20):
+                await asyncio.gather(*(each.run([ADD, COUNT]) for each in connections))
+            assert [each.made for each in connections] == [1] * 4
     with psycopg.connect(dsn) as connection:
         assert connection.execute(COUNT[0]).fetchone() == (80,)
+
+
+SYNC, FLUSH, TERMINATE = (kind + b"\0\0\0\4" for kind in (b"S", b"H", b"X"))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_nothing_is_sent_after_the_end_of_a_transaction(dsn: str, postgres: Cluster, fails: bool) -> None:
+    """For PgBouncer that would begin the next one, and keep a server connection from its other clients."""
+    wrong: list[Statement] = [("select 1 / 0", ())] if fails else []
+
+    async def add(transaction: Transaction) -> None:
+        for statement in (ADD, *wrong):
+            await transaction.rows(*statement)
+
+    async with proxying(postgres.port) as proxy:
+        async with open_(dsn.replace(f":{postgres.port}/", f":{proxy.port}/"), prepare=False) as connection:
+            for call in (lambda: connection.run([ADD, *wrong, COUNT]), lambda: connection.transact(add)):
+                with pytest.raises(errors.DivisionByZero) if fails else nullcontext():
+                    await call()
+        async with asyncio.timeout(20):
+            while not proxy.asked.endswith(TERMINATE):  # noqa: ASYNC110  the proxy tells nobody
+                await asyncio.sleep(0.01)
+    assert SYNC in proxy.asked and FLUSH not in proxy.asked
 
 
 async def test_one_that_gives_up_waits_neither_for_a_frozen_server_nor_for_silent_hosts(

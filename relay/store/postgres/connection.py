@@ -8,8 +8,8 @@ cancelled: a commit that waits for a synchronous standby and is cancelled succee
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import psycopg
@@ -31,6 +31,7 @@ from relay.store.postgres.failures import (
     refused_by_routine,
     text_of,
 )
+from relay.store.postgres.pipeline import pipelined
 from relay.store.postgres.session import BEGIN, PARAMETERS, QUESTION, STATEMENT, UNLIMITED, of_session, of_transaction
 
 T = TypeVar("T")
@@ -282,7 +283,7 @@ class Connection:
             cursors = [await connection.execute(*statements[0], binary=True)]
         else:
             cursors = []
-            async with _pipelined(connection):  # one transaction without `begin`: it ends when the pipeline is synced
+            async with pipelined(connection):  # one transaction without `begin`: it ends when the pipeline is synced
                 await self._begin(connection)
                 for sql, values in statements:
                     cursors.append(await connection.execute(sql, values, binary=True))
@@ -304,7 +305,7 @@ class Connection:
         if self._own_session:
             await connection.execute(BEGIN)
         else:
-            async with _pipelined(connection):
+            async with pipelined(connection):
                 await self._begin(connection)
         result = await interactive(_OnConnection(connection))
         await connection.execute("commit")
@@ -350,22 +351,6 @@ class _OnConnection:
 
     async def script(self, sql: str) -> None:
         await self._connection.execute(sql.encode(), prepare=False)
-
-
-@asynccontextmanager
-async def _pipelined(connection: psycopg.AsyncConnection[Row]) -> AsyncIterator[None]:
-    """A pipeline that raises its first error; psycopg would log the second one of a connection that is lost."""
-    first: psycopg.Error | None = None
-    try:
-        async with connection.pipeline():
-            try:
-                yield
-            except psycopg.Error as error:
-                first = error
-    except psycopg.Error as error:
-        raise first or error from None
-    if first:
-        raise first
 
 
 def _shut_down(connection: psycopg.AsyncConnection[Row]) -> None:
