@@ -65,26 +65,10 @@ def admin(
     pages = console.pages if console else NO_PAGES
     door = Door(bearers, emit=emit, clock=clock, proxies=proxies) if bearers else None
     access = require_token(door, pages) if door else require_host(hosts)
-    app = web.Application(
-        middlewares=[
-            *([console.middleware] if console else []),
-            answer_with_problems(PREFIX),
-            access,
-            reject_cross_site(pages),
-            _list_paths,
-        ]
-    )
+    app = web.Application(middlewares=_middlewares(access, pages, console))
     if door:
         app[DOOR] = door
-    app.add_routes([
-        web.get("/metrics", metrics.get),
-        web.get("/livez", health.livez),
-        web.get("/readyz", health.readyz),
-        web.get("/readyz/store", store.readyz),
-        web.get("/-/tail", tail.get),
-        web.get("/-/forward", tail.forward),
-        web.post("/-/reload", _reloading(reload, api)),
-    ])  # fmt: skip
+    app.add_routes([*_own_paths(metrics, health, store, tail), web.post("/-/reload", _reloading(reload, api))])
     if api:
         app.add_routes(api.routes(stream))
         app.on_cleanup.append(api.close)
@@ -94,6 +78,24 @@ def admin(
     app.on_shutdown.append(tail.shut_down)
     app.on_cleanup.extend([metrics.close, health.close, store.close])
     return app
+
+
+def _middlewares(access: Middleware, pages: Pages, console: Console | None) -> list[Middleware]:
+    """From the outermost in."""
+    inner = [answer_with_problems(PREFIX), access, reject_cross_site(pages), _list_paths]
+    return [console.middleware, *inner] if console else inner
+
+
+def _own_paths(metrics: MetricsRoute, health: HealthRoutes, store: HealthRoutes, tail: TailRoute) -> list[web.RouteDef]:
+    """Those that are neither the API's nor the console's."""
+    return [
+        web.get("/metrics", metrics.get),
+        web.get("/livez", health.livez),
+        web.get("/readyz", health.readyz),
+        web.get("/readyz/store", store.readyz),
+        web.get("/-/tail", tail.get),
+        web.get("/-/forward", tail.forward),
+    ]
 
 
 def _reloading(reload: Callable[[], Awaitable[Reloaded]], api: Api | None) -> Handler:

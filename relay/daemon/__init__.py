@@ -4,10 +4,12 @@
     wiring                  connects the rooms: starts them in one order, stops them in the reverse
       │ settings            what cannot be reloaded; `cli.run` has the flags
       │ private_listener    metrics, health, the API and the console
+      │ public_listener     the webhooks
+      │ activation          has every part use new routes
       │ scrape              reads the gauges
       ▼
-    endless loops, each of which the relay stops with:
-      reloader              activates the routes and the certificate when their files change
+    background              endless loops; the relay stops if one of them ends:
+      reloader              loads routes, certificate and tokens again when their files change
       stopped_routes        reroutes what waited for names in the routes
       readiness             probes the store
       recent_activity       counts the last hour and day

@@ -10,33 +10,49 @@ from datetime import datetime
 
 from relay.errors import StoreBusy
 from relay.model import Json
+from relay.operations.status import MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED
 from relay.rfc3339 import rfc3339
 from relay.signals import Rejection, WebhookRejected
-from relay.store.contract import MaintenanceStore
-from relay.store.records import OldSnapshot
+from relay.store.contract import OwnedStore
 
 PUBLISH_EVERY = 1.0  # seconds
 
 
-async def publish_reports(
-    store: MaintenanceStore, reports: Mapping[str, Callable[[], Json]], *, clock: Callable[[], datetime]
-) -> None:
-    """Store each report under its name when it has changed, for ever.
+class Reports:
+    """Counts rejected requests, and publishes that beside the reports of other parts."""
 
-    A report that is None is skipped: the store keeps the one of the daemon before, if any.
-    """
-    published: dict[str, Json] = {}
-    while True:
-        for name, report in reports.items():
-            value = report()
-            if value is not None and (name not in published or published[name] != value):
-                with suppress(StoreBusy):  # again at the next turn
-                    await store.publish(name, value, now=clock())
-                    published[name] = value
-        await asyncio.sleep(PUBLISH_EVERY)
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._misaddressed = _Rejections(Rejection.MISADDRESSED, clock)
+        self._unauthorized = _Rejections(Rejection.UNAUTHORIZED, clock)
+
+    def count(self, rejected: WebhookRejected) -> None:
+        """Count a request that was misaddressed or unauthorized."""
+        self._misaddressed.count(rejected)
+        self._unauthorized.count(rejected)
+
+    async def keep_publishing(self, store: OwnedStore, others: Mapping[str, Callable[[], Json]]) -> None:
+        """Store each report under its name when it has changed, for ever.
+
+        A report that is None is skipped: the store keeps the one of the daemon before, if any.
+        """
+        reports = {
+            MISADDRESSED: self._misaddressed.value,
+            UNAUTHORIZED: self._unauthorized.value,
+            OLDEST_SNAPSHOT: lambda: _oldest_snapshot(store),
+            **others,
+        }
+        published: dict[str, Json] = {}
+        while True:
+            for name, report in reports.items():
+                value = report()
+                if value is not None and (name not in published or published[name] != value):
+                    with suppress(StoreBusy):  # again at the next turn
+                        await store.publish(name, value, now=store.clock())
+                        published[name] = value
+            await asyncio.sleep(PUBLISH_EVERY)
 
 
-class RejectionReport:
+class _Rejections:
     """How many requests were rejected for one `reason` since the relay started, and the last one."""
 
     def __init__(self, reason: Rejection, clock: Callable[[], datetime]) -> None:
@@ -67,6 +83,9 @@ class RejectionReport:
         }
 
 
-def snapshot_report(oldest: OldSnapshot | None, now: datetime) -> Json:
-    """Return who keeps PostgreSQL from vacuuming, and since when; {} if nobody has for long."""
-    return {"by": oldest.holder, "since": rfc3339(oldest.since)} if oldest and oldest.is_old(now) else {}
+def _oldest_snapshot(store: OwnedStore) -> Json:
+    """Return who keeps PostgreSQL from vacuuming, and since when; {} if nobody has for long, None for a file."""
+    if not store.spool():
+        return None
+    oldest = store.oldest_snapshot()
+    return {"by": oldest.holder, "since": rfc3339(oldest.since)} if oldest and oldest.is_old(store.clock()) else {}

@@ -34,12 +34,8 @@ async def verify_beside(store: StoreUrl) -> bytes:
     Its standard error is that of this process, so that a traceback is in the relay's log.
     """
     pipe = asyncio.subprocess.PIPE
-    command = (
-        sys.executable,
-        "-P",
-        "-m",
-        "relay.daemon.verifying",
-    )  # without the working directory on the path of modules
+    without_folder = "-P"  # the working directory is not on the path of modules
+    command = sys.executable, without_folder, "-m", "relay.daemon.verifying"
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     talk = asyncio.ensure_future(process.communicate(_written(store)))
     try:

@@ -9,22 +9,22 @@ Intake stops after deliveries: amoCRM waits 2 s for a reply, and an attempt in f
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
-from uuid_utils import uuid7
 
-from relay.account.heal.indexing import hooks_to_index, unknown_offset
 from relay.account.opening import open_client
 from relay.account.service import Accounts
+from relay.daemon.activation import Activation
 from relay.daemon.audit_log import log_audit
+from relay.daemon.background import run_in_background
 from relay.daemon.notifications import Notifications
 from relay.daemon.private_listener import bearers_of, listen_privately
-from relay.daemon.published_reports import RejectionReport, publish_reports, snapshot_report
+from relay.daemon.public_listener import intake, listen_publicly
+from relay.daemon.published_reports import Reports
 from relay.daemon.readiness import Readiness
 from relay.daemon.recent_activity import RecentActivity
 from relay.daemon.refused_requests import RefusedRequests
@@ -34,58 +34,29 @@ from relay.daemon.settings import Settings, demand_private
 from relay.daemon.stopped_routes import StoppedRoutes
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
-from relay.delivery.send import origin
-from relay.errors import ConflictError, StoreBusy, StoreError, StoreFailed
+from relay.errors import ConflictError
 from relay.http.aiohttp_version import Variant, Variants, choose_variants
-from relay.http.client import Client, fast_client, plain_client
-from relay.http.listener import bind, listen
-from relay.http.machine_limits import descriptor_shortage
+from relay.http.client import fast_client, plain_client
+from relay.http.listener import Listener, bind
 from relay.ingest.budget import Budget
-from relay.ingest.commit import COMMIT_TIMEOUT, Committer
-from relay.ingest.decode import Decoder
+from relay.ingest.commit import Committer
 from relay.ingest.endpoint import Intake
-from relay.model import Json, Source, Target
-from relay.model.notify import REPORT as NOTIFY
+from relay.model import Source
 from relay.observe import EventStream
 from relay.observe.loop_monitor import monitor_loop
 from relay.observe.token_expiry import TokenExpiry
 from relay.operations.forget import FORGET
-from relay.operations.status import FILES, MISADDRESSED, OLDEST_SNAPSHOT, UNAUTHORIZED
+from relay.operations.status import FILES
 from relay.operations.tail import documents
-from relay.routes.config import Config
 from relay.routes.egress import ignored_variables
-from relay.signals import (
-    ConfigActivated,
-    ConnectionsScarce,
-    Emit,
-    Endpoint,
-    Notice,
-    OperatorActed,
-    Rejection,
-    Signal,
-    StoreGaveUp,
-    WebhookRejected,
-)
+from relay.signals import Emit, Notice, OperatorActed, Signal, WebhookRejected
 from relay.store.archive import ArchiveFolder
+from relay.store.contract import OwnedStore
 from relay.store.open import account_records, check_permissions, open_store
-
-if TYPE_CHECKING:
-    from relay.notify.notifier import Surroundings
+from relay.store.times import utc_now
 
 DELIVERY_GRACE = timedelta(seconds=4)  # for attempts in flight; `process.STOP_LIMIT` bounds the whole stop
-INTAKE_DRAIN = 0.3  # seconds in which open connections may send one more request
-INTAKE_GRACE = COMMIT_TIMEOUT  # seconds for requests that are being served after that
 COMMIT_GRACE = timedelta(seconds=0.5)  # for webhooks that were answered 503 and are not stored yet
-PAUSES_WITHIN = 0.5  # seconds of a start; the first poll follows it
-
-
-def utc_now() -> datetime:
-    """Return the wall clock's time; the store's `clock` is what stored and due times are compared with."""
-    return datetime.now(UTC)
-
-
-def _new_id() -> str:
-    return str(uuid7())
 
 
 class Relay:
@@ -93,7 +64,8 @@ class Relay:
 
     def __init__(self, settings: Settings, *, emit: Emit, http: Variants) -> None:
         self.settings = settings
-        self._http = http
+        self._server = http.server
+        self._new_client = plain_client if http.client is Variant.PLAIN else fast_client
         self.ended = asyncio.Event()
         self.exit_code = 0
         self.budget = Budget(settings.limits.memory)
@@ -106,8 +78,7 @@ class Relay:
         self.readiness = Readiness(
             stopping=self.ended.is_set, spool=lambda: self.store.spool(), clock=lambda: self.store.clock()
         )
-        self.misaddressed = RejectionReport(Rejection.MISADDRESSED, utc_now)
-        self.unauthorized = RejectionReport(Rejection.UNAUTHORIZED, utc_now)
+        self.reports = Reports(utc_now)
         self.refused = RefusedRequests(utc_now)
         self.recent = RecentActivity(time.time)
         self.live = EventStream(utc_now, documents)
@@ -118,7 +89,7 @@ class Relay:
             settings.config,
             settings.environment,
             settings.tls,
-            use=self._reactivate,
+            use=lambda config: self._activation.reactivate(config),
             emit=self._emit,
             clock=utc_now,
             names=settings.names,
@@ -128,8 +99,7 @@ class Relay:
     def _emit(self, fact: Signal) -> None:
         if isinstance(fact, WebhookRejected):
             self.readiness.on_rejected(fact)
-            self.misaddressed.count(fact)
-            self.unauthorized.count(fact)
+            self.reports.count(fact)
             self.refused.count(fact)
             if self._accounts:
                 self._accounts.on_rejected(fact)
@@ -144,38 +114,6 @@ class Relay:
         self.exit_code = max(self.exit_code, exit_code)
         self.ended.set()
 
-    def _activate(self, config: Config) -> None:
-        self._emit(
-            ConfigActivated(
-                sources=list(config.sources),
-                targets=list(config.targets),
-                routes=[route.name for route in config.routes],
-                endpoints={name: _endpoint(config, target) for name, target in config.targets.items()},
-                accounts=list(config.accounts),
-                names=config.event_names,
-                receivers=[each.name for each in config.notify],
-            )
-        )
-        if self._notifications:
-            self._notifications.use(config)
-        self.store.publish_config(config.digest)
-        self.dispatcher.use(config.targets)
-        if self._accounts:
-            self._accounts.use(config)
-        self._stopped_routes.use(config)
-        attempts = sum(target.concurrency for target in config.targets.values())
-        if why := descriptor_shortage(attempts, files=self.settings.files, limits=self.settings.limits):
-            self._emit(ConnectionsScarce(detail=why))
-
-    async def _reactivate(self, config: Config) -> list[str]:
-        """Switch to these routes; return the orphaned targets: pending deliveries, but not in the routes."""
-        self._activate(config)
-        try:
-            targets = (await self.store.status()).targets
-        except StoreError:
-            return []  # the metrics will show it
-        return sorted(name for name, each in targets.items() if each.pending and name not in config.targets)
-
     async def receive(self, source: Source, body: bytes) -> str:
         """Take a sample, see `Intake.receive_sample`."""
         if self._receiving is None:
@@ -184,13 +122,53 @@ class Relay:
 
     async def start(self, stack: AsyncExitStack, registry: CollectorRegistry) -> None:
         """Start everything in order; `stack` stops it in the reverse."""
-        settings = self.settings
-        loop = asyncio.get_running_loop()
-        check_permissions(settings.store, settings.spool)
+        check_permissions(self.settings.store, self.settings.spool)
         on_admin, on_public = self._bind(stack)  # first: a port that is taken must not leave a store behind
-        # first: the store says at its opening what may be news
-        self._notifications = Notifications(self._around, expected=bool(self.reloader.config.notify))
-        self.store = await open_store(
+        self._notifications = self._make_notifications()  # before the store, which emits news when it opens
+        self.store = await self._open_store()
+        clock = self.store.clock
+        stack.push_async_callback(self.store.close)
+        stack.push_async_callback(self._notifications.close)
+        self._accounts = self._open_accounts()
+        stack.push_async_callback(self._accounts.close)
+        self.dispatcher = Dispatcher(store=self.store, emit=self._emit, clock=clock, new_client=self._new_client)
+        self._delivering = True
+        claiming = ClaimAtInsert(self.store, self.dispatcher)
+        self._committer = Committer(self.store, claiming=claiming, emit=self._emit, clock=clock)
+        stack.push_async_callback(self._committer.stop, COMMIT_GRACE)
+        self.scrape = self._make_gauges(registry)
+        self._activation = self._make_activation(self._accounts, self._notifications)
+        private = await self._listen_privately(on_admin, registry)
+        stack.push_async_callback(private.close)
+        public = await self._listen_publicly(on_public, self._accounts)
+        stack.push_async_callback(public.close)
+        self.admin_listening, self.listening = private.address, public.address
+        stack.push_async_callback(self._stop_deliveries)
+        await self._activation.start(self.reloader.config)
+        loops = self._background(self._accounts, self._notifications)
+        run_in_background(loops, stack, failed=lambda: self.exit_code > 0, emit=self._emit, end=lambda: self.end(1))
+
+    def _bind(self, stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
+        """Bind the private socket and the public one; connections queue in the kernel until they are listened on."""
+        passed = self.settings.passed
+        admin = passed.admin or bind(self.settings.admin, flag="--admin")
+        stack.callback(admin.close)
+        public = passed.public or bind(self.settings.listen, flag="--listen")
+        stack.callback(public.close)
+        return admin, public
+
+    def _make_notifications(self) -> Notifications:
+        return Notifications(
+            self.settings,
+            store=lambda: self.store,
+            emit=self._emit,
+            new_client=self._new_client,
+            expected=bool(self.reloader.config.notify),
+        )
+
+    async def _open_store(self) -> OwnedStore:
+        settings, loop = self.settings, asyncio.get_running_loop()
+        return await open_store(
             settings.store,
             spool=settings.spool,
             emit=self._emit,
@@ -202,103 +180,84 @@ class Relay:
             ballast=settings.ballast,
             clock_set=lambda by: self.dispatcher.clock_set(by) if self._delivering else None,
         )
-        stack.push_async_callback(self.store.close)
-        stack.push_async_callback(self._notifications.close)
-        records = account_records(settings.store)
+
+    def _open_accounts(self) -> Accounts:
+        records = account_records(self.settings.store)
         ask = partial(open_client, records=records, clock=self.store.clock, emit=self._emit)
-        self._accounts = Accounts(self.store, names=settings.names, emit=self._emit, open_client=ask)
-        stack.push_async_callback(self._accounts.close)
-        self.dispatcher = Dispatcher(
-            store=self.store,
-            emit=self._emit,
-            clock=self.store.clock,
-            new_client=self._new_client,
-        )
-        self._delivering = True
-        self.scrape = Scrape(
-            registry,
-            store=self.store,
-            dispatcher=self.dispatcher,
-            reloader=self.reloader,
-            readiness=self.readiness,
+        return Accounts(self.store, names=self.settings.names, emit=self._emit, open_client=ask)
+
+    def _make_gauges(self, registry: CollectorRegistry) -> Scrape:
+        scrape = Scrape(
+            registry, store=self.store, dispatcher=self.dispatcher, reloader=self.reloader, readiness=self.readiness
         )
         if self.bearers:
             TokenExpiry(registry, self.bearers.ends)
-        self._stopped_routes = StoppedRoutes(settings.names, self.store, emit=self._emit, clock=self.store.clock)
-        claiming = ClaimAtInsert(self.store, self.dispatcher)
-        self._committer = Committer(self.store, claiming=claiming, emit=self._emit, clock=self.store.clock)
-        stack.push_async_callback(self._committer.stop, COMMIT_GRACE)
-        await self._listen(stack, registry, on_admin, on_public)
-        stack.push_async_callback(self._stop_deliveries)
-        self.dispatcher.pause(await self._paused())
-        self._activate(self.reloader.config)
-        for endless in self._background():
-            task = loop.create_task(endless)
-            task.add_done_callback(self._on_background_ended)
-            stack.callback(task.cancel)
+        return scrape
 
-    async def _paused(self) -> Collection[str]:
-        """Return the paused targets; while the store cannot tell that is all of them, until a poll has asked it.
+    def _make_activation(self, accounts: Accounts, notifications: Notifications) -> Activation:
+        self._stopped_routes = StoppedRoutes(self.settings.names, self.store, emit=self._emit, clock=self.store.clock)
+        return Activation(
+            settings=self.settings,
+            store=self.store,
+            dispatcher=self.dispatcher,
+            accounts=accounts,
+            stopped_routes=self._stopped_routes,
+            notifications=notifications,
+            emit=self._emit,
+        )
 
-        Recall beside them which targets' templates could not be rendered.
-        """
-        try:
-            async with asyncio.timeout(PAUSES_WITHIN):
-                self.dispatcher.recall(await self.store.published_health())
-                return (await self.store.due([])).paused
-        except (StoreBusy, TimeoutError):
-            return self.reloader.config.targets.keys()
+    async def _listen_privately(self, listening: socket.socket, registry: CollectorRegistry) -> Listener:
+        return await listen_privately(
+            listening,
+            self.settings,
+            variant=self._server,
+            store=self.store,
+            reloader=self.reloader,
+            readiness=self.readiness,
+            registry=registry,
+            refresh=self.scrape.refresh,
+            stream=self.live,
+            receive=self.receive,
+            bearers=self.bearers,
+            emit=self._emit,
+        )
 
-    def _background(self) -> list[Coroutine[None, None, None]]:
+    async def _listen_publicly(self, listening: socket.socket, accounts: Accounts) -> Listener:
+        self._receiving = intake(
+            self.settings,
+            config=lambda: self.reloader.config,
+            committer=self._committer,
+            accounts=accounts,
+            budget=self.budget,
+            clock=self.store.clock,
+            emit=self._emit,
+        )
+        return await listen_publicly(
+            self._receiving,
+            listening,
+            self.settings.limits,
+            variant=self._server,
+            certificate=self.reloader.certificate,
+            emit=self._emit,
+        )
+
+    def _background(self, accounts: Accounts, notifications: Notifications) -> list[Coroutine[None, None, None]]:
         """The endless loops beside the listeners."""
+        reports = {FILES: self.reloader.files, **notifications.reports()}
         return [
             self.dispatcher.run(),
             self.readiness.keep_probing(self.store),
             log_audit(self.store, self._on_act),
-            publish_reports(
-                self.store,
-                {
-                    FILES: self.reloader.files,
-                    MISADDRESSED: self.misaddressed.value,
-                    UNAUTHORIZED: self.unauthorized.value,
-                    OLDEST_SNAPSHOT: self._oldest_snapshot,
-                    **({f"{NOTIFY}{self._name}": self._notifications.report} if self._notifications else {}),
-                },
-                clock=self.store.clock,
-            ),
+            self.reports.keep_publishing(self.store, reports),
             self.refused.keep_recording(self.store.questions),
             self.recent.keep_recording(self.store.questions, self.store.clock),
             self.reloader.watch(),
-            *([self._accounts.run()] if self._accounts else []),
-            *([self._notifications.run()] if self._notifications else []),
+            accounts.run(),
+            notifications.run(),
             self._stopped_routes.run(),
             *self.store.background(lambda: self.reloader.config.retention, self._archive),
             monitor_loop(self._emit),
         ]
-
-    def _around(self) -> "Surroundings":
-        from relay.notify.notifier import Surroundings  # only routes that ask for notifications have it imported
-
-        return Surroundings(
-            store=self.store,
-            relay=self._name,
-            host=socket.gethostname(),
-            folder=self.settings.names,
-            console=(self.settings.admin_url or "").rstrip("/"),
-            emit=self._emit,
-            clock=self.store.clock,
-            new_client=self._new_client,
-        )
-
-    @property
-    def _name(self) -> str:
-        """The name of this relay among those that share the store; empty if none do."""
-        spool = self.store.spool()
-        return spool.relay if spool else ""
-
-    @property
-    def _new_client(self) -> Callable[[], Client]:
-        return plain_client if self._http.client is Variant.PLAIN else fast_client
 
     def _on_act(self, signal: Signal) -> None:
         self._emit(signal)
@@ -310,93 +269,10 @@ class Relay:
         folder = self.reloader.config.archive
         return ArchiveFolder(folder) if folder else None
 
-    def _oldest_snapshot(self) -> Json:
-        """Return the report of a store that has a server, None of one that is a file."""
-        return snapshot_report(self.store.oldest_snapshot(), self.store.clock()) if self.store.spool() else None
-
-    def _bind(self, stack: AsyncExitStack) -> list[socket.socket]:
-        """Bind the private socket and the public one; connections queue in the kernel until `_listen`."""
-        settings, sockets = self.settings, []
-        for passed, address, flag in (
-            (settings.passed.admin, settings.admin, "--admin"),
-            (settings.passed.public, settings.listen, "--listen"),
-        ):
-            sockets.append(passed or bind(address, flag=flag))
-            stack.callback(sockets[-1].close)
-        return sockets
-
-    async def _listen(
-        self, stack: AsyncExitStack, registry: CollectorRegistry, on_admin: socket.socket, on_public: socket.socket
-    ) -> None:
-        private = await listen_privately(
-            on_admin,
-            self.settings,
-            variant=self._http.server,
-            store=self.store,
-            reloader=self.reloader,
-            readiness=self.readiness,
-            registry=registry,
-            refresh=self.scrape.refresh,
-            stream=self.live,
-            receive=self.receive,
-            bearers=self.bearers,
-            emit=self._emit,
-        )
-        stack.push_async_callback(private.close)
-        tls = self.reloader.certificate.context if self.reloader.certificate else None
-        intake = self._receiving = self._intake()
-        public = await listen(
-            intake.answer,
-            on_public,
-            limits=self.settings.limits,
-            drain=INTAKE_DRAIN,
-            grace=INTAKE_GRACE,
-            emit=self._emit,
-            tls=tls,
-            on_malformed=intake.reject_malformed,
-            receive=intake.receive,
-            variant=self._http.server,
-        )
-        stack.push_async_callback(public.close)
-        self.admin_listening, self.listening = private.address, public.address
-
     async def _stop_deliveries(self) -> None:
         self.reloader.stop()
         # after a failure of the disk nothing can be settled: do not wait for attempts
         await self.dispatcher.stop(timedelta() if self.exit_code else DELIVERY_GRACE)
-
-    def _on_background_ended(self, task: asyncio.Task[None]) -> None:
-        """Stop the relay when an endless loop has ended: half a relay would look healthy."""
-        if task.cancelled():
-            return
-        error = task.exception()
-        if not isinstance(error, StoreFailed):
-            fields: dict[str, object] = {"error": repr(error)}
-            self._emit(Notice(level="error", text="internal error: the relay stops", fields=fields))
-        elif not self.exit_code:  # of a read: of a commit that failed the store has emitted it itself
-            self._emit(StoreGaveUp(error=str(error)))
-        self.end(1)
-
-    def _intake(self) -> Intake:
-        return Intake(
-            Decoder(
-                self._committer,
-                config=lambda: self.reloader.config,
-                emit=self._emit,
-                new_id=_new_id,
-                hooks_of=partial(
-                    hooks_to_index, offset_of=self._accounts.offset_of if self._accounts else unknown_offset
-                ),
-            ),
-            config=lambda: self.reloader.config,
-            emit=self._emit,
-            clock=self.store.clock,
-            new_id=_new_id,
-            max_body=self.settings.max_body,
-            body_timeout=self.settings.limits.body,
-            budget=self.budget,
-            proxies=self.settings.proxies,
-        )
 
 
 @asynccontextmanager
@@ -415,13 +291,6 @@ async def running(settings: Settings, *, emit: Emit, registry: CollectorRegistry
     async with AsyncExitStack() as stack:
         await relay.start(stack, registry)
         yield relay
-
-
-def _endpoint(config: Config, target: Target) -> Endpoint:
-    """Read host and port of the URL as it is written: a placeholder in it stands for a secret."""
-    _, host, port = origin(config.url_as_written(target.name))
-    known = host and port and "$" not in host
-    return Endpoint(target.method.value, host, port) if known else Endpoint(target.method.value)
 
 
 def url(address: tuple[str, int], *, scheme: str = "http") -> str:

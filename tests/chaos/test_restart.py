@@ -1,6 +1,6 @@
 """Restarts under load: with a socket that outlives the relay no request fails, but for one that crosses the close.
 
-A stopping relay closes a kept connection that has carried no request for INTAKE_DRAIN. HTTP/1.1 cannot prevent a client
+A stopping relay closes a kept connection that has carried no request for DRAIN. HTTP/1.1 cannot prevent a client
 from sending one at that moment. How many do depends on the machine, so there is no bound on their number: each must be
 shown to be one of them, see `Calls.crossed_the_close`, and none may have been read by the relay.
 """
@@ -21,7 +21,8 @@ from time import monotonic
 import aiohttp
 import pytest
 
-from relay.daemon.wiring import DELIVERY_GRACE, INTAKE_DRAIN
+from relay.daemon.public_listener import DRAIN
+from relay.daemon.wiring import DELIVERY_GRACE
 from tests.certificates import Pair
 from tests.chaos.conftest import Report
 from tests.chaos.sabotage import sabotaged
@@ -115,12 +116,12 @@ class Calls:
 
         `previous`: when the last request was sent, if its response left the connection open. That response was made
         before the relay began to stop, so `previous` is not after the end of that process. Then the relay waited
-        INTAKE_DRAIN for another request: the failure is later than the signal, and than `previous`, by that.
+        DRAIN for another request: the failure is later than the signal, and than `previous`, by that.
         """
         if previous is None or not self.stops:
             return False
         stop = self.stops[-1]
-        return previous <= stop.ended and failed >= max(previous, stop.signalled) + INTAKE_DRAIN - TICK
+        return previous <= stop.ended and failed >= max(previous, stop.signalled) + DRAIN - TICK
 
     async def _post(self, session: aiohttp.ClientSession, marker: str) -> tuple[str, bool]:
         """The outcome, and whether the connection stays open after it."""

@@ -152,7 +152,8 @@ async def test_a_post_is_answered_in_the_turn_in_which_the_store_replies(
 
 
 async def test_the_clock_is_read_once_in_each_millisecond(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    intake = scene.relay._intake()
+    intake = scene.relay._receiving
+    assert intake
     clock = iter([NOON + timedelta(microseconds=1_999), NOON + timedelta(microseconds=3_500)])
     seconds = iter([7.0, 7.0004, 7.0009, 7.0011, 7.0012])
     monkeypatch.setattr(intake, "_clock", lambda: next(clock))
