@@ -9,6 +9,7 @@ from relay.admin.api.asking import Asking
 from relay.admin.auth import ASKER, Pages
 from relay.admin.console import filters, languages, problems
 from relay.admin.console.compiled import Compiled, in_memory
+from relay.admin.console.confirmed import CONFIRMED, Confirmed
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
 from relay.admin.console.live_rows import ROWS, LiveRows
@@ -71,6 +72,7 @@ class Console:
         environment = _environment(app, self._static)
         app[ROWS] = LiveRows(environment)
         app[LATEST] = {}
+        app[CONFIRMED] = Confirmed()
         self._compiled = Compiled(environment)
         app.add_routes([web.get(PATH, self._static.get), web.get(ICON, self._static.icon)])
         app.add_routes([web.route(each.method, each.path, each.handler) for each in PAGES])

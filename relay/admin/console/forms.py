@@ -10,6 +10,7 @@ from multidict import MultiDictProxy
 
 from relay.admin.auth import ASKER
 from relay.admin.console import flash
+from relay.admin.console.confirmed import CONFIRMED, TRIAL, Followed
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import ASKING, WAITING, own_path
@@ -58,19 +59,29 @@ async def act(
 ) -> web.Response:
     """Do it once for the key of the form, then show the page it came from; an error of the desk is said there.
 
+    What was counted first is done once for that count: to another form of it the act is shown.
     `linked`: what is said when it is done leads to the act.
     """
-    form = await fields(request)
+    form, confirmed = await fields(request), request.app[CONFIRMED]
+    before = confirmed.of(form.get(TRIAL, ""))
+    if before and before.key != form.get(KEY):
+        text = _("This was done before: nothing was done again.")
+        return see_other(f"/acts/{before.act}", Flash(kind="note", text=text))
     try:
         acted = await request.app[ASKING].act(request[ASKER], operation, given, key=form.get(KEY))
     except RelayError as error:
         return see_other(own_path(form.get(AGAIN, form.get(BACK))), Flash(kind="failed", text=str(error)))
+    if TRIAL in form:
+        confirmed.note(form[TRIAL], Followed(act=acted.id, key=form.get(KEY)))
     request.app[WAITING].changed()
     request.app[LIVE].changed()
     if acted.document is None:
         return see_other(f"/acts/{acted.id}", Flash(kind="done", text=_("Begun; it goes on.")))
     said = says(acted.document)
     said = said if isinstance(said, Flash) else Flash(kind="done", text=said)
+    if before:
+        twice = _("It was sent twice, and done once.")
+        said = replace(said, text=f"{said.text} {twice}")
     return back(form, replace(said, act=acted.id) if linked and said.kind == "done" else said)
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from relay.admin.auth import ASKER
+from relay.admin.console.confirmed import CONFIRMED, TRIAL
 from relay.admin.console.flash import Flash
 from relay.admin.console.forms import see_other
 from relay.admin.console.page import ASKING, ask
@@ -16,8 +17,6 @@ from relay.operations.desk import Operation
 from relay.operations.documents.acts import ActDocument
 
 Query = Mapping[str, str | list[str]]
-TRIAL = "trial"
-"""The parameter with the id of a dry run."""
 
 
 async def begin(
@@ -38,7 +37,17 @@ async def begin(
 
 async def found(request: web.Request) -> ActDocument | None:
     """What the dry run of this address found, or that it goes on; None if there was none, or it is forgotten."""
-    if (id_ := request.query.get(TRIAL)) is None:
+    return await _known(request, request.query.get(TRIAL))
+
+
+async def followed(request: web.Request) -> ActDocument | None:
+    """The act that was done after the dry run of this address; None if there was none, or it is forgotten."""
+    after = request.app[CONFIRMED].of(request.query.get(TRIAL, ""))
+    return await _known(request, after.act if after else None)
+
+
+async def _known(request: web.Request, id_: str | None) -> ActDocument | None:
+    if id_ is None:
         return None
     try:
         return await ask(request, ACT, OneAct(act=id_))

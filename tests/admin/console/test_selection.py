@@ -17,7 +17,7 @@ from relay.operations.replays import REPLAYS, Replays
 from relay.operations.which import Which
 from relay.store.contract import Archive
 from relay.store.records import Filter, HealthReport
-from tests.admin.console.conftest import VIEWER, Client, Seen, see, send, sent
+from tests.admin.console.conftest import OPERATOR, VIEWER, Client, Seen, see, send, sent
 from tests.cli.conftest import NOON, OFFER, event_of
 from tests.operations.conftest import desk as desk
 
@@ -70,6 +70,43 @@ async def test_a_second_click_does_nothing_twice(browser: Client, store: Archive
     answers = [await send(browser, page, REPLAY) for _ in range(2)]
     assert [each.status for each in answers] == [303, 303]
     assert len(await store.audit(limit=9)) == 1
+    said = (await see(browser, answers[1].headers["Location"])).text
+    assert "1 delivery is due now. It was sent twice, and done once." in said
+
+
+@pytest.mark.parametrize("path", [REPLAY, DISMISS_PATH])
+async def test_an_act_that_is_done_is_not_offered_again_by_the_page_of_its_count(
+    path: str, browser: Client, store: Archive
+) -> None:
+    counting = await send(browser, await see(browser, "/deliveries?state=dead"), f"{path}/count")
+    page = await see(browser, counting.headers["Location"])
+    await sent(browser, page, path)
+    back = await see(browser, counting.headers["Location"])
+    assert "✓ done This act was begun after the count:" in back.text
+    assert path not in [each["action"] for each in back.forms] and f"{path}/count" in [
+        each["action"] for each in back.forms
+    ]
+    [act] = [each for each in back.links if each.startswith("/acts/")]
+    assert act == f"/acts/{(await store.audit(limit=9))[0].id}"
+
+
+async def test_a_count_that_was_kept_is_not_confirmed_twice_whoever_does_it(guarded: Client, store: Archive) -> None:
+    counting = await guarded.post(f"{REPLAY}/count", data={"state": "dead"}, headers=OPERATOR, allow_redirects=False)
+    pages = [await see(guarded, counting.headers["Location"], headers=OPERATOR) for _ in range(2)]
+    assert pages[0].form(REPLAY)["key"] != pages[1].form(REPLAY)["key"]
+    answers = [
+        await guarded.post(REPLAY, data=each.form(REPLAY), headers=OPERATOR, allow_redirects=False) for each in pages
+    ]
+    [entry] = await store.audit(limit=9)
+    assert answers[1].headers["Location"] == f"/acts/{entry.id}"
+    assert "nothing was done again" in (await see(guarded, f"/acts/{entry.id}", headers=OPERATOR)).text
+
+
+async def test_an_act_that_was_refused_is_offered_again(browser: Client) -> None:
+    page = await counted(browser, "state=dead")
+    refused = await sent(browser, page, REPLAY, count="0")
+    assert "1 are found now" in refused.text
+    assert "1 delivery is due now." in (await sent(browser, refused, REPLAY)).text
 
 
 async def test_the_filter_is_frozen_when_it_is_counted(browser: Client) -> None:

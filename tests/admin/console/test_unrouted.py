@@ -32,9 +32,9 @@ async def test_kinds_are_counted_and_lead_to_their_events(lost: None, browser: C
 
 
 async def test_a_replay_is_counted_first_and_done_once(lost: None, browser: Client, store: Archive) -> None:
-    tried = await sent(
-        browser, await see(browser, f"{REPLAY}?entity=contacts&since=2026-11-22T00:00:00Z"), TRY, rate="5"
-    )
+    asked = await see(browser, f"{REPLAY}?entity=contacts&since=2026-11-22T00:00:00Z")
+    counted_at = (await send(browser, asked, TRY, rate="5")).headers["Location"]
+    tried = await see(browser, counted_at)
     assert "warehouse 1 1 event was looked at, 0 of them stay unrouted." in tried.text
     assert tried.form(REPLAY)["rate"] == "5"
     assert await store.audit(limit=9) == [] and len(await store.events(Filter(), limit=9, unrouted=True)) == 1
@@ -43,6 +43,9 @@ async def test_a_replay_is_counted_first_and_done_once(lost: None, browser: Clie
     [entry] = await store.audit(limit=9)
     assert (entry.command, entry.count, entry.details["rate"]) == ("replay --unrouted", 1, 5)
     assert await store.events(Filter(), limit=9, unrouted=True) == []
+    back = await see(browser, counted_at)
+    assert "This act was begun after the count:" in back.text
+    assert REPLAY not in [each["action"] for each in back.forms] and f"/acts/{entry.id}" in back.links
 
 
 async def test_over_a_thousand_the_number_is_typed_and_never_more_than_were_counted(

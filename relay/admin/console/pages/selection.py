@@ -61,6 +61,7 @@ async def get(request: web.Request, choice: Choice) -> web.Response:
         sample=sample,
         standing={each.target: each for each in (await ask(request, TARGETS, Everything())).data},
         trial=await trials.found(request),
+        followed=await trials.followed(request),
         typed_above=counted.TYPED_ABOVE,
     )
 

@@ -63,6 +63,7 @@ async def again(request: web.Request) -> web.Response:
         charset=request.query.get("charset", ""),
         charsets=[*CHARSETS],
         trial=await trials.found(request),
+        followed=await trials.followed(request),
     )
 
 

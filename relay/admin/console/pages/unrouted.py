@@ -39,6 +39,7 @@ async def replay(request: web.Request) -> web.Response:
         listed={name: query[name] for name in FILTERS if name in query},
         rate=request.query.get("rate", ""),
         trial=await trials.found(request),
+        followed=await trials.followed(request),
         typed_above=counted.TYPED_ABOVE,
     )
 

@@ -7,6 +7,8 @@ import { live } from "./live.js";
 import { times } from "./times.js";
 
 document.documentElement.classList.add("js");
+// What was counted may be done meanwhile: a page that the browser kept is asked for anew.
+window.addEventListener("pageshow", (event) => event.persisted && document.querySelector("form[data-once]") && location.reload());
 times();
 keys();
 live();
