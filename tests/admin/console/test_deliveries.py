@@ -31,7 +31,7 @@ async def test_the_cursor_of_the_next_page_is_a_link(browser: Client) -> None:
     last = await see(browser, older)
     shown = [[each for each in page.links if each.startswith("/events/")] for page in (first, last)]
     assert [len(each) for each in shown] == [3, 1]
-    assert not [each for each in last.links if "before=" in each]
+    assert [each for each in last.links if "before=" in each] == [older]  # itself, to be renewed
     assert "/deliveries?state=pending&state=delivered&state=dead" in last.links  # to the newest
 
 
@@ -160,3 +160,17 @@ async def test_an_instant_of_a_filter_is_a_time_as_those_of_the_rows(browser: Cl
     seen = await see(browser, f"{page}?until=2026-11-30T20:20:49.143Z&since=2h")
     assert "Until: 2026-11-30 20:20:49" in seen.text and "Since: 2h" in seen.text
     assert '<time datetime="2026-11-30T20:20:49.143000+00:00" title="2026-11-30 20:20:49 UTC">' in seen.source
+
+
+@pytest.mark.parametrize("query", ["", "?limit=3&state=pending&state=delivered&state=dead", "?state=dead"])
+async def test_a_listing_says_how_much_it_shows_from_when_and_is_renewed_by_a_link(query: str, browser: Client) -> None:
+    seen = await see(browser, f"/deliveries{query}")
+    rows = len([each for each in seen.links if each.startswith("/events/")])
+    said = "row as it was" if rows == 1 else "rows as they were"
+    assert f"{rows} {said} at 2026-11-22 12:00:00" in seen.text
+    assert "No row moves or changes by itself." in seen.text and f"/deliveries{query}" in seen.links
+
+
+@pytest.mark.parametrize("path", ["/acts", "/refused", "/unparsed", "/unrouted", "/customers/1"])
+async def test_a_page_without_rows_has_none_to_renew(path: str, browser: Client) -> None:
+    assert ("Renew" in (await see(browser, path)).text) is (path == "/unparsed")

@@ -232,6 +232,7 @@ async def test_an_act_leads_to_the_list_that_shows_what_came_of_it(browser: Clie
     page = await counted(browser, "state=dead&target=warehouse")
     done = await sent(browser, page, REPLAY)
     assert f"/events/{event_of(OFFER)}" in done.links and "Nothing for this filter." not in done.text
+    assert "row as it was at 2026-11-22 12:00:00" in done.text or "rows as they were at 2026-11-22" in done.text
 
 
 async def test_an_act_that_is_refused_leads_back_to_its_form(browser: Client) -> None:

@@ -16,6 +16,7 @@ from relay.amocrm import form, sample_bodies
 from relay.model import Health
 from relay.observe import EventStream
 from relay.operations.desk import Desk
+from relay.operations.dismiss import DISMISS, Dismiss
 from relay.operations.documents.acts_done import ProbeDocument
 from relay.operations.probe import PROBE, Probe
 from relay.routes.config import Config, load
@@ -25,6 +26,7 @@ from relay.store.records import AuditEntry, HealthReport
 from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, Seen, see, sent
 from tests.admin.console.test_live import event
 from tests.cli.conftest import MINUTE, NOON, ROUTES, SECRETS, keep
+from tests.operations.conftest import desk as desk
 
 PAGE = "/targets/warehouse"
 OK = HealthReport(health=Health.OK, since=NOON - MINUTE, as_of=NOON, delivered_at=NOON, rate=2.5, in_flight=3)
@@ -63,6 +65,24 @@ async def test_its_state_and_buttons_renew_themselves(browser: Client, store: Ar
     seen, part = await see(browser, PAGE), Seen(await event(browser, f"{PAGE}/stream", live))
     assert f'data-hx-sse:connect="{PAGE}/stream"' in seen.source and part.text in seen.text
     assert "circuit open Failing since" in part.text and part.form(f"{PAGE}/pause")["back"] == PAGE
+
+
+async def test_its_facts_are_of_the_moment_of_its_state(
+    browser: Client, store: Archive, live: EventStream, desk: Desk
+) -> None:
+    await store.publish_health({"warehouse": OK})
+    before = Seen(await event(browser, f"{PAGE}/stream", live)).text
+    await store.publish_health({"warehouse": replace(OK, health=Health.OPEN, error="503 busy", in_flight=7)})
+    await desk.ask(DISMISS, Dismiss(target="warehouse"))
+    after = Seen(await event(browser, f"{PAGE}/stream", live)).text
+    for text, now in (("✗ 1 dead", "circuit open"), ("In flight 3", "In flight 7"), ("Dead 1", "Dead 0")):
+        assert text in before and now in after, (text, now, after)
+    assert "Retries" in after and "Last failed attempts" not in after  # rows stay
+
+
+async def test_its_rows_say_from_when_they_are_and_are_renewed_by_a_link(browser: Client) -> None:
+    seen = await see(browser, PAGE)
+    assert "rows as they were at 2026-11-22 12:00:00" in seen.text and PAGE in seen.links
 
 
 async def test_it_lists_the_last_failures_and_what_waits(browser: Client) -> None:

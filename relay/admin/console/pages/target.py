@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -39,16 +40,12 @@ SPANS = tuple(timedelta(minutes=1) / 4**step for step in range(8))  # down to 4 
 
 async def get(request: web.Request) -> web.Response:
     """Show one target; a page says so if there is none of this name."""
-    name = request.match_info["target"]
-    status, target = await _state(request)
-    hour = await _last_hour(request, name) if status.daemon is not None else None
+    name, now = request.match_info["target"], await _now(request)
+    target: TargetDocument = now["target"]
     return await render(
         request,
         "target.html",
-        target=target,
-        standing=status,
-        settings=await _settings(request, name),
-        drawn=spark(hour) if hour else None,
+        **now,
         failed=await ask(request, ATTEMPTS, Attempts(target=name, failed=True, limit=FEW)),
         oldest=await _oldest(request, target),
         pending=await ask(request, DELIVERIES, Deliveries(target=name, state=(State.PENDING,), limit=FEW)),
@@ -56,14 +53,26 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Send its state and buttons whenever they have changed."""
+    """Send its state, buttons and facts whenever they have changed, all of one moment."""
     return await renew(request, f"target {request.match_info['target']}", partial(_content, request))
 
 
 async def _content(request: web.Request) -> str:
+    here = f"/targets/{quote(request.match_info['target'], safe='')}"
+    return await fragment(request, "parts/target_now.html", here=here, **await _now(request))
+
+
+async def _now(request: web.Request) -> dict[str, Any]:
+    """What the part of the page that renews itself is made of."""
+    name = request.match_info["target"]
     status, target = await _state(request)
-    here = f"/targets/{quote(target.target, safe='')}"
-    return await fragment(request, "parts/target_now.html", here=here, target=target, standing=status)
+    hour = await _last_hour(request, name) if status.daemon is not None else None
+    return {
+        "target": target,
+        "standing": status,
+        "settings": await _settings(request, name),
+        "drawn": spark(hour) if hour else None,
+    }
 
 
 async def _state(request: web.Request) -> tuple[StatusDocument, TargetDocument]:
