@@ -10,7 +10,7 @@ from relay.cli.desk import Place, place_options
 from relay.cli.options import asynchronous, json_option
 from relay.cli.output import cell, print_document, put, table
 from relay.operations.documents.activity import ActivityDocument, SourceDocument
-from relay.operations.documents.overview import OverviewDocument, ProblemDocument
+from relay.operations.documents.overview import FindingDocument, OverviewDocument
 from relay.operations.durations import ago
 from relay.operations.overview import OVERVIEW
 from relay.operations.status import Everything
@@ -39,16 +39,16 @@ async def overview(place: Place, as_json: bool) -> None:
         return
     put(cell(f"{seen.level}: {seen.line}" if not seen.problems else seen.level, STYLES[seen.level]))
     if seen.problems:
-        put(*(line for each in seen.problems for line in _problem(each)))
+        put(*(line for each in seen.problems for line in _finding(each)))
     if seen.sources:
         put("", _sources(seen))
     if seen.activity:
         put("", *_activity(seen.activity))
 
 
-def _problem(problem: ProblemDocument) -> Iterator[Text]:
-    yield cell(problem.text, STYLES[problem.level])
-    yield cell(f"  {problem.advice}")
+def _finding(finding: FindingDocument) -> Iterator[Text]:
+    yield cell(finding.text, STYLES[finding.level])
+    yield cell(f"  {finding.advice}")
 
 
 def _sources(seen: OverviewDocument) -> Table:

@@ -28,7 +28,7 @@ from relay.model import Json, Tls
 from relay.operations.desk import Operation
 from relay.operations.documents.acts import AcceptedDocument, ActDocument, ActState
 from relay.operations.documents.encoding import encode
-from relay.operations.problems import error_of
+from relay.operations.problem_types import error_of
 from relay.os_errors import os_error_text
 from relay.tls import client_context
 

@@ -1,4 +1,4 @@
-"""A status -> what is not as it should be, the worst first, each with what to do; and in one line, for monitors.
+"""A status -> findings: what is not as it should be, the worst first, with what to do; and one line, for monitors.
 
 The one judgement: `relay status --check`, `relay overview` and the console say the same.
 """
@@ -14,8 +14,8 @@ from relay.model.subscription import SubscriptionState
 from relay.operations.documents.activity import SourceDocument
 from relay.operations.documents.status import StatusDocument, SubscriptionDocument, TargetDocument
 from relay.operations.durations import ago, length
-from relay.operations.problem_measures import measured
-from relay.operations.problem_texts import TEXTS, Kind
+from relay.operations.finding_measures import measured
+from relay.operations.finding_texts import TEXTS, Kind
 from relay.operations.translatable import Plural
 
 OVERDUE = timedelta(minutes=15)
@@ -80,8 +80,8 @@ def _well(seen: StatusDocument) -> str:
 # ---- what is wrong
 
 
-class _Problem(NamedTuple):
-    """A kind of problem, and of what: a finding without its texts."""
+class _Judgement(NamedTuple):
+    """A finding without its texts: how bad, of what kind, and of what."""
 
     level: Level
     kind: Kind
@@ -90,33 +90,33 @@ class _Problem(NamedTuple):
     route: str = ""
 
 
-def _of_relay(seen: StatusDocument) -> Iterator[_Problem]:
+def _of_relay(seen: StatusDocument) -> Iterator[_Judgement]:
     if seen.daemon is None:
-        yield _Problem(Level.CRITICAL, Kind.NO_DAEMON)
+        yield _Judgement(Level.CRITICAL, Kind.NO_DAEMON)
     if seen.webhooks.lost:
-        yield _Problem(Level.CRITICAL, Kind.MISSING)
+        yield _Judgement(Level.CRITICAL, Kind.MISSING)
     if seen.stranded:
-        yield _Problem(Level.CRITICAL, Kind.STRANDED)
+        yield _Judgement(Level.CRITICAL, Kind.STRANDED)
     if seen.disk and seen.disk.low:
-        yield _Problem(Level.WARNING, Kind.DISK)
+        yield _Judgement(Level.WARNING, Kind.DISK)
     if seen.webhooks.unparsed:
-        yield _Problem(Level.WARNING, Kind.UNPARSED)
+        yield _Judgement(Level.WARNING, Kind.UNPARSED)
     if seen.configs > 1:
-        yield _Problem(Level.WARNING, Kind.ROUTES_DIFFER)
+        yield _Judgement(Level.WARNING, Kind.ROUTES_DIFFER)
     if isinstance(seen.files, dict) and seen.files.get("refused"):
-        yield _Problem(Level.WARNING, Kind.FILE_REFUSED)
+        yield _Judgement(Level.WARNING, Kind.FILE_REFUSED)
     for route in seen.names.stopped_routes if seen.names else ():
-        yield _Problem(Level.WARNING, Kind.ROUTE_STOPPED, route=route)
+        yield _Judgement(Level.WARNING, Kind.ROUTE_STOPPED, route=route)
 
 
-def _of_sources(seen: StatusDocument, sources: Sequence[SourceDocument]) -> Iterator[_Problem]:
+def _of_sources(seen: StatusDocument, sources: Sequence[SourceDocument]) -> Iterator[_Judgement]:
     for name, subscription in seen.subscriptions.items():
         if level := _of_subscription(subscription):
-            yield _Problem(level, Kind.SUBSCRIPTION, source=name)
+            yield _Judgement(level, Kind.SUBSCRIPTION, source=name)
     for each in sources:
         if each.failed_2h * 2 >= each.most_failed:
             level = Level.CRITICAL if each.failed_2h >= each.most_failed else Level.WARNING
-            yield _Problem(level, Kind.FAILED_ANSWERS, source=each.source)
+            yield _Judgement(level, Kind.FAILED_ANSWERS, source=each.source)
 
 
 def _of_subscription(seen: SubscriptionDocument) -> Level:
@@ -128,12 +128,12 @@ def _of_subscription(seen: SubscriptionDocument) -> Level:
     return Level.CRITICAL if gone else Level.WARNING
 
 
-def _of_targets(seen: StatusDocument) -> Iterator[_Problem]:
+def _of_targets(seen: StatusDocument) -> Iterator[_Judgement]:
     for each in seen.targets:
         if found := _of_target(each, seen):
-            yield _Problem(*found, target=each.target)
+            yield _Judgement(*found, target=each.target)
         if each.dead:
-            yield _Problem(Level.WARNING, Kind.DEAD, target=each.target)
+            yield _Judgement(Level.WARNING, Kind.DEAD, target=each.target)
 
 
 def _of_target(target: TargetDocument, seen: StatusDocument) -> tuple[Level, Kind] | None:
@@ -155,8 +155,8 @@ def _of_target(target: TargetDocument, seen: StatusDocument) -> tuple[Level, Kin
 # ---- in words
 
 
-def _finding(problem: _Problem, seen: StatusDocument, sources: Sequence[SourceDocument]) -> Finding:
-    level, kind, target, source, route = problem
+def _finding(judgement: _Judgement, seen: StatusDocument, sources: Sequence[SourceDocument]) -> Finding:
+    level, kind, target, source, route = judgement
     texts, measure = TEXTS[kind], measured(kind, target or source, seen, sources)
     line = texts.line.of(measure.count) if isinstance(texts.line, Plural) else texts.line
     values = {
@@ -164,7 +164,7 @@ def _finding(problem: _Problem, seen: StatusDocument, sources: Sequence[SourceDo
         "count": measure.count,
         "age": length(measure.age),
         "ago": ago(measure.age),
-        **_of_account(problem, seen),
+        **_of_account(judgement, seen),
     }
     subject = f"{target or source}: " if target or source else ""
     return Finding(
@@ -178,13 +178,13 @@ def _finding(problem: _Problem, seen: StatusDocument, sources: Sequence[SourceDo
     )
 
 
-def _of_account(problem: _Problem, seen: StatusDocument) -> dict[str, str]:
+def _of_account(judgement: _Judgement, seen: StatusDocument) -> dict[str, str]:
     """What only English texts say: the state of a webhook in amoCRM, and why it, or a route, is as it is."""
-    match problem.kind:
+    match judgement.kind:
         case Kind.SUBSCRIPTION:
-            found = seen.subscriptions[problem.source]
+            found = seen.subscriptions[judgement.source]
             state = str(found.state).replace("_", " ")
-            return {"state": state, "why": found.detail or f"relay connect {problem.source}"}
+            return {"state": state, "why": found.detail or f"relay connect {judgement.source}"}
         case Kind.ROUTE_STOPPED if seen.names:
-            return {"why": seen.names.stopped_routes[problem.route]}
+            return {"why": seen.names.stopped_routes[judgement.route]}
     return {}

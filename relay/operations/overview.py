@@ -5,9 +5,9 @@ from urllib.parse import quote
 from relay.operations.activity import activity_document, sources_of
 from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
-from relay.operations.documents.overview import LevelName, OverviewDocument, ProblemDocument
+from relay.operations.documents.overview import FindingDocument, LevelName, OverviewDocument
+from relay.operations.finding_texts import Kind
 from relay.operations.health import Finding, Level, judge
-from relay.operations.problem_texts import Kind
 from relay.operations.status import Everything, status
 from relay.store.activity import added
 
@@ -31,16 +31,16 @@ async def overview(desk: Desk, asked: Everything) -> OverviewDocument:
         at=seen.at,
         level=NAMES[verdict.level],
         line=verdict.line,
-        problems=tuple(map(problem_document, verdict.findings)),
+        problems=tuple(map(finding_document, verdict.findings)),
         status=seen,
         sources=sources,
         activity=activity_document(counted, config, seen.at) if counted else None,
     )
 
 
-def problem_document(finding: Finding) -> ProblemDocument:
+def finding_document(finding: Finding) -> FindingDocument:
     """The document of a finding."""
-    return ProblemDocument(
+    return FindingDocument(
         level=NAMES[finding.level],
         kind=finding.kind,
         text=finding.text,

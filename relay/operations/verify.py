@@ -15,7 +15,7 @@ from relay.operations.asker import Role
 from relay.operations.desk import Desk, Operation
 from relay.operations.documents.encoding import encode
 from relay.operations.documents.verified import VerifiedDocument, verified_document
-from relay.operations.problems import error_of, kind_of
+from relay.operations.problem_types import error_of, kind_of
 from relay.store import open as stores
 from relay.store.contract import OperationsStore
 from relay.store.open import StoreUrl

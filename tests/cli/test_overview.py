@@ -14,7 +14,7 @@ from relay.store.sqlite.lock import Lock
 from tests.cli.conftest import NOON, Run, Use
 
 
-def test_each_problem_is_followed_by_what_to_do(run: Run, kept: Path) -> None:
+def test_each_finding_is_followed_by_what_to_do(run: Run, kept: Path) -> None:
     ended = run("overview")
     assert (ended.exit_code, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
@@ -29,7 +29,7 @@ def test_each_problem_is_followed_by_what_to_do(run: Run, kept: Path) -> None:
     assert source == ["crm", "-", "-", "0", "0", "of", "100", "not", "watched"]
 
 
-def test_the_document_has_the_problems_the_sources_and_the_status(run: Run, kept: Path) -> None:
+def test_the_document_has_the_findings_the_sources_and_the_status(run: Run, kept: Path) -> None:
     document = json.loads(run("overview", "--json").stdout)
     assert document["level"] == "critical"
     assert document["problems"][0]["kind"] == "no_daemon"

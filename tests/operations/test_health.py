@@ -8,8 +8,8 @@ import pytest
 
 from relay.model import Health
 from relay.operations.documents.status import StatusDocument
+from relay.operations.finding_texts import TEXTS, Kind
 from relay.operations.health import Level, failed, judge
-from relay.operations.problem_texts import TEXTS, Kind
 from relay.operations.status import FILES, status_document
 from relay.operations.translatable import Plural
 from relay.store.records import AckGap, Disk, HealthReport, Pause, RelayStanding, Report, Status, TargetStatus

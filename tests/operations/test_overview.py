@@ -96,7 +96,7 @@ async def test_sources_are_those_of_the_routes_file(store: Archive) -> None:
     assert (await Desk(store, OPERATOR, config=no_config).ask(OVERVIEW, Everything())).sources == ()
 
 
-async def test_each_problem_says_what_to_do_and_where_to_look_the_worst_first(store: Archive, desk: Desk) -> None:
+async def test_each_finding_says_what_to_do_and_where_to_look_the_worst_first(store: Archive, desk: Desk) -> None:
     await store.pause("sales-bot", AuditEntry(id="1", at=NOON, who="olga", command="pause"))
     down = HealthReport(health=Health.OPEN, since=NOON - MINUTE, as_of=NOON, error="503")
     await store.publish_health({"warehouse": down})
@@ -116,7 +116,7 @@ async def test_each_problem_says_what_to_do_and_where_to_look_the_worst_first(st
 
 
 @pytest.mark.parametrize(("failed", "level"), [(49, None), (50, "warning"), (100, "critical")])
-async def test_failed_answers_are_a_problem_before_amocrm_switches_the_webhook_off(
+async def test_failed_answers_are_a_finding_before_amocrm_switches_the_webhook_off(
     failed: int, level: str | None, store: Archive, desk: Desk
 ) -> None:
     await store.questions.record_refused([refused("unavailable", failed)])

@@ -22,7 +22,7 @@ from relay.operations.act_traces import REPORT, Trace, document_of, published, t
 from relay.operations.desk import Operation
 from relay.operations.documents.acts import ActDocument, ActState
 from relay.operations.documents.encoding import encode
-from relay.operations.problems import KeyReused
+from relay.operations.problem_types import KeyReused
 from relay.store.records import AuditEntry, Report
 
 NAMESPACE = UUID("5d1f6a0e-6f0b-5c55-9d0c-0c6c3a2d7a11")

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from relay.admin import faults
 from relay.errors import RelayError, RoutesInvalid
 from relay.operations.documents.encoding import encode
-from relay.operations.problems import URN, kind_of
+from relay.operations.problem_types import URN, kind_of
 from relay.operations.reading import InvalidParameters
 
 CONTENT_TYPE = "application/problem+json"

@@ -10,13 +10,13 @@ from relay.admin.auth import ASKER, Pages
 from relay.admin.console import filters, languages, problems
 from relay.admin.console.compiled import Compiled, in_memory
 from relay.admin.console.confirmed import CONFIRMED, Confirmed
+from relay.admin.console.finding_words import finding_advice, finding_title
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
 from relay.admin.console.live_rows import ROWS, LiveRows
 from relay.admin.console.moments import moment_of
 from relay.admin.console.page import ASKING, SESSIONS, WAITING, link, new_key
 from relay.admin.console.pages.overview import LATEST
-from relay.admin.console.problem_words import problem_advice, problem_title
 from relay.admin.console.sentences import said
 from relay.admin.console.session import Sessions
 from relay.admin.console.site import PAGES, navigation
@@ -144,8 +144,8 @@ def _environment(app: web.Application, static: Static) -> Environment:
         new_key=new_key,
         only_word=only_word,
         said=said,
-        problem_advice=problem_advice,
-        problem_title=problem_title,
+        finding_advice=finding_advice,
+        finding_title=finding_title,
         state_kind=state_kind,
         state_word=state_word,
         static_url=static.url,

@@ -14,7 +14,7 @@ from relay.admin.console.forms import see_other
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import render
 from relay.errors import RelayError
-from relay.operations.problems import kind_of
+from relay.operations.problem_types import kind_of
 
 KEPT = (hdrs.ALLOW, hdrs.RETRY_AFTER)
 

@@ -11,7 +11,7 @@ LevelName = Literal["ok", "warning", "critical"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemDocument:
+class FindingDocument:
     """One thing that is not as it should be; of a target, a source or a route if one is named. `advice`: what to do.
 
     `page`: the address in the console that shows it.
@@ -29,7 +29,7 @@ class ProblemDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewDocument:
-    """The `problems`, the worst first, the `level` of the worst, and in one `line` what is wrong or well.
+    """The findings, as `problems`, the worst first, the `level` of the worst, and in one `line` what is wrong or well.
 
     `activity` is null if no daemon runs, or none has counted anything yet.
     """
@@ -37,7 +37,7 @@ class OverviewDocument:
     at: Moment
     level: LevelName
     line: str
-    problems: tuple[ProblemDocument, ...]
+    problems: tuple[FindingDocument, ...]
     status: StatusDocument
     sources: tuple[SourceDocument, ...]
     activity: ActivityDocument | None

@@ -35,7 +35,7 @@ FILES = {
 }
 
 
-async def test_each_problem_has_a_title_what_to_do_and_a_link(browser: Client, store: Archive) -> None:
+async def test_each_finding_has_a_title_what_to_do_and_a_link(browser: Client, store: Archive) -> None:
     await store.publish_health({"warehouse": DOWN})
     await store.pause("sales-bot", AuditEntry(id="1", at=NOON, who="olga", command="pause", details={"reason": "move"}))
     seen = await see(browser, "/")
@@ -151,7 +151,7 @@ async def test_what_stands_for_an_operator_is_not_shown_to_a_viewer(
     assert (await guarded.get("/", headers=VIEWER)).status == 503
 
 
-async def test_a_viewer_sees_states_and_problems_but_no_answers_and_no_acts(guarded: Client, store: Archive) -> None:
+async def test_a_viewer_sees_states_and_findings_but_no_answers_and_no_acts(guarded: Client, store: Archive) -> None:
     await store.publish_health({"warehouse": DOWN})
     seen = await see(guarded, "/", headers=VIEWER)
     assert "warehouse: circuit open for 14 min" in seen.text

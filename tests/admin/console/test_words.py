@@ -16,12 +16,12 @@ from jinja2 import Environment
 
 from relay.admin.console import languages, sentences
 from relay.admin.console.words import type_word
-from relay.operations import next_step, problem_texts
+from relay.operations import finding_texts, next_step
 from tests.admin.console.conftest import Client, see, send
 
 CONSOLE = Path(languages.__file__).parent
 CATALOG = languages.LOCALES / "ru/LC_MESSAGES/console.po"
-OPERATIONS = Path(problem_texts.__file__).parent
+OPERATIONS = Path(finding_texts.__file__).parent
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 TEMPLATES = sorted(CONSOLE.glob("templates/**/*.html"))
 HOLES = re.compile(r"%\(\w+\)s|\{\w+\}")
@@ -48,7 +48,7 @@ def test_the_catalog_has_each_text_of_the_console_and_no_other() -> None:
     keywords = {"_": None, "gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2), "N_": None, "NN_": (1, 2)}
     found = [
         *extract_from_dir(CONSOLE, METHODS, keywords=keywords),
-        *extract_from_dir(OPERATIONS, [("problem_texts.py", "python")], keywords=keywords),
+        *extract_from_dir(OPERATIONS, [("finding_texts.py", "python")], keywords=keywords),
     ]
     wanted = {(context, text if isinstance(text, str) else text[0]) for _, _, text, _, context in found}
     assert {(each.context, first(each)) for each in messages()} == wanted, "make words"

@@ -1,4 +1,4 @@
-"""/ -> is all well: problems with what to do, targets, sources, the routes file, relays; and how to begin."""
+"""/ -> is all well: findings with what to do, targets, sources, the routes file, relays; and how to begin."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""A problem and what was seen -> how many, and for how long: what its texts say in figures."""
+"""A finding and the status -> the figures in its texts: how many, and for how long."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from relay.operations.documents.activity import SourceDocument
 from relay.operations.documents.status import StatusDocument, TargetDocument
-from relay.operations.problem_texts import Kind
+from relay.operations.finding_texts import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Measure:
 
 
 def measured(kind: str, subject: str, seen: StatusDocument, sources: Sequence[SourceDocument]) -> Measure:
-    """Measure a problem of this kind; `subject`: the name of its target or source, if it has one."""
+    """Measure a finding of this kind; `subject`: the name of its target or source, if it has one."""
     match kind:
         case Kind.MISSING:
             return Measure(count=seen.webhooks.lost)

@@ -1,4 +1,4 @@
-"""A kind of problem -> its texts: in English for commands and monitors, in sentences that the console translates.
+"""A kind of finding -> its texts: in English for commands and monitors, in sentences that the console translates.
 
 Both say the same: the one names commands, the other the console's pages and buttons.
 """
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemTexts:
+class FindingTexts:
     """`line` and `advice`: in English; `title` and `remedy`: for pages, which give the English ones where these are "".
 
     In braces: `name` of the target, source or route, `count`, `age`; in English also `ago`, `state` and `why`.
@@ -45,14 +45,14 @@ class ProblemTexts:
     remedy: str = ""
 
 
-TEXTS: Mapping[Kind, ProblemTexts] = {
-    Kind.NO_DAEMON: ProblemTexts(
+TEXTS: Mapping[Kind, FindingTexts] = {
+    Kind.NO_DAEMON: FindingTexts(
         line="no daemon runs",
         advice="start relay run, or its service; the end of its log says why it stopped",
         title=N_("No daemon runs: webhooks are not received, and nothing is delivered."),
         remedy=N_("Start relay run, or its service; the end of its log says why it stopped."),
     ),
-    Kind.MISSING: ProblemTexts(
+    Kind.MISSING: FindingTexts(
         line=Plural(
             "at most 1 webhook is missing that was answered 200",
             "at most {count} webhooks are missing that were answered 200",
@@ -64,7 +64,7 @@ TEXTS: Mapping[Kind, ProblemTexts] = {
         ),
         remedy=N_("relay verify says since when. Put the newer database back, then relay verify --accept-loss."),
     ),
-    Kind.STRANDED: ProblemTexts(
+    Kind.STRANDED: FindingTexts(
         line=Plural(
             "{count} webhook in spools of relays that are gone",
             "{count} webhooks in spools of relays that are gone",
@@ -76,73 +76,73 @@ TEXTS: Mapping[Kind, ProblemTexts] = {
         ),
         remedy=N_("Start that relay again, or run relay spool drain where its spool is."),
     ),
-    Kind.DISK: ProblemTexts(
+    Kind.DISK: FindingTexts(
         line="the disk of the store is nearly full",
         advice="free space on that file system; never delete relay.db-wal",
         title=N_("The disk of the store is nearly full."),
         remedy=N_("Free space on that file system. Never delete relay.db-wal: it holds webhooks."),
     ),
-    Kind.UNPARSED: ProblemTexts(
+    Kind.UNPARSED: FindingTexts(
         line="{count} unparsed",
         advice="relay list --unparsed says why; relay reparse after an upgrade, or relay dismiss ID",
         title=NN_("{count} webhook could not be read.", "{count} webhooks could not be read."),
         remedy=N_("See why, then reparse them after an upgrade, or dismiss what nobody has to read."),
     ),
-    Kind.ROUTES_DIFFER: ProblemTexts(
+    Kind.ROUTES_DIFFER: FindingTexts(
         line="relays have different routes",
         advice="give each relay the same routes file; relay status lists them",
         title=N_("The relays have different routes."),
         remedy=N_("Give each relay the same routes file."),
     ),
-    Kind.FILE_REFUSED: ProblemTexts(
+    Kind.FILE_REFUSED: FindingTexts(
         line="a newer routes file is refused",
         advice="relay status quotes what is wrong with it; relay check before it is saved",
         title=N_("A newer routes file is refused."),
         remedy=N_("Mend what is quoted below; relay check finds it before the file is saved."),
     ),
-    Kind.ROUTE_STOPPED: ProblemTexts(
+    Kind.ROUTE_STOPPED: FindingTexts(
         line="route {name} is stopped",
         advice="{why}; what it may take waits until then",
         title=N_("The route {name} is stopped."),
     ),
-    Kind.SUBSCRIPTION: ProblemTexts(line="webhook in amoCRM {state}", advice="{why}"),
-    Kind.FAILED_ANSWERS: ProblemTexts(
+    Kind.SUBSCRIPTION: FindingTexts(line="webhook in amoCRM {state}", advice="{why}"),
+    Kind.FAILED_ANSWERS: FindingTexts(
         line="{count} failed answers in 2 h",
         advice="relay list --refused says why; look in amoCRM whether the webhook is still on",
         title=N_("{count} failed answers in 2 h"),
         remedy=N_("See why requests were refused, and look in amoCRM whether the webhook is still on."),
     ),
-    Kind.PAUSED: ProblemTexts(
+    Kind.PAUSED: FindingTexts(
         line="paused {ago}",
         advice="relay resume {name}, once the reason is gone",
         title=N_("paused for {age}"),
         remedy=N_("Resume it once the reason is gone. What comes for it is kept."),
     ),
-    Kind.ORPHANED: ProblemTexts(
+    Kind.ORPHANED: FindingTexts(
         line="{count} pending, and not in the routes",
         advice="put it back into the routes file, or relay drop --target {name}",
         title=N_("{count} pending, and not in the routes"),
         remedy=N_("Put it back into the routes file, or drop what waits for it."),
     ),
-    Kind.CIRCUIT_OPEN: ProblemTexts(
+    Kind.CIRCUIT_OPEN: FindingTexts(
         line="circuit open {ago}",
         advice="mend the target, or its url in the routes file: nothing is lost, and the backlog follows by itself",
         title=N_("circuit open for {age}"),
         remedy=N_("Mend the target, or its url in the routes file. Nothing is lost; the backlog follows by itself."),
     ),
-    Kind.OVERDUE: ProblemTexts(
+    Kind.OVERDUE: FindingTexts(
         line="{count} pending, the oldest for {age}",
         advice="relay list --state pending --target {name} says what they wait for",
         title=N_("{count} pending, the oldest for {age}"),
         remedy=N_("See what its deliveries wait for."),
     ),
-    Kind.FAILING: ProblemTexts(
+    Kind.FAILING: FindingTexts(
         line="failing",
         advice="relay attempts --failed --target {name} says what it answers",
         title=N_("the last attempt failed"),
         remedy=N_("See what it answers. Its deliveries are retried by themselves."),
     ),
-    Kind.DEAD: ProblemTexts(
+    Kind.DEAD: FindingTexts(
         line="{count} dead",
         advice="mend the target, then relay replay --state dead --target {name}; or relay dismiss",
         title=NN_("{count} dead delivery", "{count} dead deliveries"),

@@ -1,4 +1,4 @@
-"""An error -> its kind in the API, and back: `bad-cursor` is BadCursor here and in a command that asks from afar."""
+"""An error <-> the type of its problem (RFC 9457): BadCursor <-> `bad-cursor`, also in a command that asks from afar."""
 
 from relay.errors import (
     AccountError,

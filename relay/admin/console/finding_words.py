@@ -1,0 +1,30 @@
+"""A finding -> its title and what to do, in the language of the page and in terms of its buttons.
+
+What has no text for pages is said as the desk says it.
+"""
+
+from relay.admin.console import languages
+from relay.admin.console.filters import whole
+from relay.admin.console.languages import gettext
+from relay.admin.console.sentences import said
+from relay.operations.documents.overview import FindingDocument, OverviewDocument
+from relay.operations.finding_measures import measured
+from relay.operations.finding_texts import TEXTS, Kind
+from relay.operations.translatable import Plural
+
+
+def finding_title(finding: FindingDocument, seen: OverviewDocument) -> str:
+    """`warehouse: circuit open for 14 min`."""
+    subject = finding.target or finding.source
+    if not (title := TEXTS[Kind(finding.kind)].title):
+        return said(finding.text)
+    measure = measured(finding.kind, subject, seen.status, seen.sources)
+    text = languages.ngettext(*title, measure.count) if isinstance(title, Plural) else gettext(title)
+    text = text.format(name=finding.route, count=measure.count, age=whole(measure.age))
+    return f"{subject}: {text}" if subject else text
+
+
+def finding_advice(finding: FindingDocument) -> str:
+    """What to do about it."""
+    remedy = TEXTS[Kind(finding.kind)].remedy
+    return gettext(remedy) if remedy else said(finding.advice)
