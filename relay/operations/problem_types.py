@@ -1,4 +1,4 @@
-"""An error <-> the type of its problem (RFC 9457): BadCursor <-> `bad-cursor`, also in a command that asks from afar."""
+"""An error <-> the type of its problem (RFC 9457), which a command from afar reads: BadCursor <-> `bad-cursor`."""
 
 from relay.errors import (
     AccountError,
