@@ -11,7 +11,7 @@ from relay.model.heal import Span
 from relay.model.subscription import GuardRecord
 
 WITHIN = timedelta(hours=2)
-ENOUGH_REFUSALS = 100
+ENOUGH_FAILED_ANSWERS = 100
 ENOUGH_OUTAGE = timedelta(minutes=1)
 """In all. Restarts do not add up to it, nor do 100 answers fail in less."""
 
@@ -27,11 +27,11 @@ def window(record: GuardRecord) -> Span | None:
     return Span(since, until) if since < until else None
 
 
-def is_enough(within: Span, *, refusals: int, outages: Iterable[Span]) -> bool:
+def is_enough(within: Span, *, failed: int, outages: Iterable[Span]) -> bool:
     """Whether this may have switched the webhook off; what lies outside the window does not count."""
     overlaps = (min(each.until, within.until) - max(each.since, within.since) for each in outages)
     away = sum((each for each in overlaps if each > timedelta()), timedelta())
-    return refusals >= ENOUGH_REFUSALS or away >= ENOUGH_OUTAGE
+    return failed >= ENOUGH_FAILED_ANSWERS or away >= ENOUGH_OUTAGE
 
 
 def is_resumed(record: GuardRecord) -> bool:

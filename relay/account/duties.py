@@ -1,12 +1,12 @@
 """Routes with accounts -> what is to be done for them: the list of duties.
 
-token          asks whether an account's token is good, and what its clock says; on every relay
-names          of stages, users and fields, fetched from time to time; on every relay
-run marks      tell of outages of ours, and
-refusals       of webhooks that were not answered with 2xx, for guard and heal; on every relay
-heal           scans and heals, for each source that does; what one that does not must remember
-guard          looks at the webhook of each source that has a `guard`
-enrich         fetches what targets want beside events, for each account
+token           asks whether an account's token is good, and what its clock says; on every relay
+names           of stages, users and fields, fetched from time to time; on every relay
+run marks       are stored from time to time: a gap in them was an outage of ours; on every relay
+failed answers  to amoCRM are counted in the store, for guard and heal; on every relay
+heal            scans and heals, for each source that does; what one that does not must remember
+guard           looks at the webhook of each source that has a `guard`
+enrich          fetches what targets want beside events, for each account
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from relay.account.answers import without_request
 from relay.account.client import AccountClient
 from relay.account.duty import Duty
 from relay.account.enrich.enricher import Enricher
+from relay.account.failed_answers import FailedAnswers
 from relay.account.guard import Guard
 from relay.account.guard_times import is_due
 from relay.account.heal.rounds import Rounds
 from relay.account.heal.scanner import switch_off
 from relay.account.names_cache import refresh
 from relay.account.needs import needed_settings
-from relay.account.refusals import Refusals
 from relay.account.self_test import self_test
 from relay.account.token_watch import EVERY as TOKEN_EVERY
 from relay.account.token_watch import TokenWatch
@@ -51,7 +51,7 @@ class Means:
     """What duties work with. `names`: the folder where catalogs of names are cached."""
 
     store: OwnedStore
-    refusals: Refusals
+    failed_answers: FailedAnswers
     names: Path
     emit: Emit
 
@@ -65,7 +65,7 @@ def duties_of(config: Config, clients: Mapping[str, AccountClient], means: Means
     duties += [make(config, client, means) for client in clients.values() for make in (_token, _names)]
     sources = [(source, clients[source.account]) for source in config.sources.values() if source.account]
     if any(source.guard or source.heal.mode is not HealMode.OFF for source, _ in sources):
-        duties.append(_flush(means.store, means.refusals))
+        duties.append(_flush(means.store, means.failed_answers))
     duties += [_guard(config, source, client, means) for source, client in sources if source.guard]
     duties += [
         _heal(config, source, client, means) for source, client in sources if source.heal.mode is not HealMode.OFF
@@ -161,16 +161,16 @@ def _run_marks(store: OwnedStore) -> Duty:
     return Duty(name="run marks", run=run, by_all=True, again=SOON)
 
 
-def _flush(store: OwnedStore, refusals: Refusals) -> Duty:
+def _flush(store: OwnedStore, failed_answers: FailedAnswers) -> Duty:
     async def run() -> float:
-        await refusals.flush(store.guard)
+        await failed_answers.flush(store.guard)
         return FLUSH_EVERY
 
-    return Duty(name="refusals", run=run, by_all=True, again=SOON)
+    return Duty(name="failed answers", run=run, by_all=True, again=SOON)
 
 
 def _guard(config: Config, source: Source, client: AccountClient, means: Means) -> Duty:
-    store, refusals = means.store, means.refusals
+    store, failed_answers = means.store, means.failed_answers
     guard = Guard(
         source,
         needed_settings(config, source.name),
@@ -186,10 +186,10 @@ def _guard(config: Config, source: Source, client: AccountClient, means: Means) 
     async def run() -> float:
         nonlocal looked_at
         record = (await store.guard.records()).get(source.name, GuardRecord(source=source.name))
-        if is_due(store.clock(), looked_at, refusals.last_at(source.name), record):
+        if is_due(store.clock(), looked_at, failed_answers.last_at(source.name), record):
             began_at = store.clock()
             await store.healing.beat(began_at)  # first: an outage ends with it
-            await refusals.flush(store.guard)
+            await failed_answers.flush(store.guard)
             await guard.look()
             looked_at = began_at
         return GUARD_TICK

@@ -178,8 +178,8 @@ class Guard:
     async def _was_ours(self, record: GuardRecord) -> bool:
         if (window := cause.window(record)) is None:
             return False
-        refusals = await self._store.refusals(record.source, since=window.since, until=window.until)
-        return cause.is_enough(window, refusals=refusals, outages=await self._outages(window.since))
+        failed = await self._store.failed_answers(record.source, since=window.since, until=window.until)
+        return cause.is_enough(window, failed=failed, outages=await self._outages(window.since))
 
     async def _try(self, record: GuardRecord, found: Subscription) -> GuardRecord:
         if why := await self._test(found.destination):

@@ -5,18 +5,18 @@ from datetime import datetime, timedelta
 from relay.model.subscription import GuardRecord
 
 LOOK_EVERY = timedelta(minutes=5)
-LOOK_AFTER_REFUSAL = timedelta(minutes=2)
+LOOK_AFTER_FAILED_ANSWER = timedelta(minutes=2)
 """After a webhook that was not answered with 2xx: others may have been, too."""
 
 
-def is_due(now: datetime, looked_at: datetime | None, refused_at: datetime | None, record: GuardRecord) -> bool:
-    """Whether to look at a webhook: at first, every 5 minutes, 2 minutes after a refusal, and on request."""
+def is_due(now: datetime, looked_at: datetime | None, failed_at: datetime | None, record: GuardRecord) -> bool:
+    """Whether to look at a webhook: at first, every 5 minutes, 2 minutes after a failed answer, and on request."""
     if looked_at is None or now < looked_at:  # the clock was set back
         return True
     if is_asked_for(record, looked_at):
         return True
-    refused = refused_at is not None and refused_at > looked_at and now - refused_at >= LOOK_AFTER_REFUSAL
-    return refused or now - looked_at >= LOOK_EVERY
+    failed = failed_at is not None and failed_at > looked_at and now - failed_at >= LOOK_AFTER_FAILED_ANSWER
+    return failed or now - looked_at >= LOOK_EVERY
 
 
 def is_asked_for(record: GuardRecord, looked_at: datetime) -> bool:

@@ -12,8 +12,8 @@ from pathlib import Path
 from relay.account.client import AccountClient
 from relay.account.duties import Means, duties_of, duties_without_accounts
 from relay.account.duty import carry_out
+from relay.account.failed_answers import FailedAnswers
 from relay.account.heal.hooks import ClockOffset
-from relay.account.refusals import Refusals
 from relay.model import Account
 from relay.routes.config import Config
 from relay.signals import Emit, WebhookRejected
@@ -36,8 +36,8 @@ class Accounts:
         self._config: Config | None = None
         self._had_accounts = False
         self._changed = asyncio.Event()
-        self._refusals = Refusals(store.clock)
-        self._means = Means(store=store, refusals=self._refusals, names=names, emit=emit)
+        self._failed_answers = FailedAnswers(store.clock)
+        self._means = Means(store=store, failed_answers=self._failed_answers, names=names, emit=emit)
 
     def use(self, config: Config) -> None:
         """Have the accounts of these routes in place of those before."""
@@ -49,7 +49,7 @@ class Accounts:
         """Count a webhook that was not answered with 2xx, if its source is watched."""
         source = self._config.sources.get(rejected.source) if self._config else None
         if source and source.guard:
-            self._refusals.count(rejected)
+            self._failed_answers.count(rejected)
 
     def offset_of(self, account: str) -> ClockOffset | None:
         """How far the account's clock is ahead of the store's; None if that is not known."""

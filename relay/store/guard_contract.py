@@ -33,14 +33,14 @@ class GuardStore(Protocol):
         """Set `resumed_at` to `act.at`."""
         ...
 
-    async def record_refusals(self, source: str, counts: Mapping[datetime, int]) -> None:
+    async def record_failed_answers(self, source: str, counts: Mapping[datetime, int]) -> None:
         """Store how many webhooks of the source this relay did not answer with 2xx, by minute; a count never shrinks.
 
         Those older than `model.heal.HORIZON` are dropped.
         """
         ...
 
-    async def refusals(self, source: str, *, since: datetime, until: datetime) -> int:
+    async def failed_answers(self, source: str, *, since: datetime, until: datetime) -> int:
         """Return how many webhooks no relay answered with 2xx in the minutes that begin from `since` to `until`."""
         ...
 

@@ -83,7 +83,7 @@ class Scene:
         for _ in range(number):
             self.subscription().note_answer(503, self.clock(), 100)
         minute = self.now.replace(second=0, microsecond=0)
-        await self.store.guard.record_refusals("crm", {minute: number})
+        await self.store.guard.record_failed_answers("crm", {minute: number})
 
     def states(self) -> list[SubscriptionState]:
         return [each.state for each in self.emitted if isinstance(each, SubscriptionChanged)]

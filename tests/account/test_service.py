@@ -174,7 +174,7 @@ async def test_a_webhook_that_our_failures_switched_off_is_on_again_after_the_ne
 
         async def stored() -> bool:
             now = relay.store.clock()
-            return await relay.store.guard.refusals("crm", since=now - timedelta(days=1), until=now) == 101
+            return await relay.store.guard.failed_answers("crm", since=now - timedelta(days=1), until=now) == 101
 
         await until(stored)
     assert place.disabled

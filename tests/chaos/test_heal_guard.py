@@ -18,7 +18,7 @@ from tests.e2e.processes import RELAY, run, until
 CHANGES = 12
 QUICK = 2.5
 """Seconds that go by in each: between two marks that a relay runs, ten apart, fewer than make an outage."""
-SOON_AFTER_REFUSALS = 125.0
+SOON_AFTER_FAILED_ANSWERS = 125.0
 """Seconds: the guard looks two minutes after an answer of ours that failed, not after the five of other times."""
 
 pytestmark = pytest.mark.timeout(600)
@@ -137,7 +137,7 @@ async def test_a_relay_whose_answers_failed_switches_its_webhook_on_within_minut
         await refused(it, 130)
         assert webhook.disabled
         await it.busy(20)
-        await passed(it, SOON_AFTER_REFUSALS)
+        await passed(it, SOON_AFTER_FAILED_ANSWERS)
         await until(lambda: not webhook.disabled, 60)
         await until(lambda: states(it) == ["ok", "disabled", "ok"], 60)
         assert written(it) == ["POST"]

@@ -76,34 +76,34 @@ async def test_an_act_repeated_after_an_unknown_commit_is_audited_once(
     await store.close()
 
 
-async def test_refusals_are_counted_by_minute_and_a_count_never_shrinks(store: Archive) -> None:
+async def test_failed_answers_are_counted_by_minute_and_a_count_never_shrinks(store: Archive) -> None:
     guard = store.guard
-    await guard.record_refusals("crm", {NOON: 3, NOON + MINUTE: 4})
-    await guard.record_refusals("crm", {NOON: 5})
-    await guard.record_refusals("crm", {NOON: 2})
-    await guard.record_refusals("shop", {NOON: 100})
-    assert await guard.refusals("crm", since=NOON, until=NOON + MINUTE) == 9
-    assert await guard.refusals("crm", since=NOON, until=NOON) == 5
-    assert await guard.refusals("crm", since=NOON + MINUTE, until=NOON + 9 * MINUTE) == 4
-    assert await guard.refusals("crm", since=NOON + 2 * MINUTE, until=NOON + 9 * MINUTE) == 0
+    await guard.record_failed_answers("crm", {NOON: 3, NOON + MINUTE: 4})
+    await guard.record_failed_answers("crm", {NOON: 5})
+    await guard.record_failed_answers("crm", {NOON: 2})
+    await guard.record_failed_answers("shop", {NOON: 100})
+    assert await guard.failed_answers("crm", since=NOON, until=NOON + MINUTE) == 9
+    assert await guard.failed_answers("crm", since=NOON, until=NOON) == 5
+    assert await guard.failed_answers("crm", since=NOON + MINUTE, until=NOON + 9 * MINUTE) == 4
+    assert await guard.failed_answers("crm", since=NOON + 2 * MINUTE, until=NOON + 9 * MINUTE) == 0
 
 
-async def test_refusals_of_several_relays_add_up(kind: Kind, tmp_path: Path) -> None:
+async def test_failed_answers_of_several_relays_add_up(kind: Kind, tmp_path: Path) -> None:
     first = kind.open_store(tmp_path, NOON)
-    await first.guard.record_refusals("crm", {NOON: 3})
+    await first.guard.record_failed_answers("crm", {NOON: 3})
     expected = 3
     if second := await kind.join(tmp_path, NOON):
-        await second.guard.record_refusals("crm", {NOON: 4})
+        await second.guard.record_failed_answers("crm", {NOON: 4})
         await second.close()
         expected = 7
-    assert await first.guard.refusals("crm", since=NOON, until=NOON) == expected
+    assert await first.guard.failed_answers("crm", since=NOON, until=NOON) == expected
     await first.close()
 
 
-async def test_old_refusals_are_dropped(store: Archive) -> None:
-    await store.guard.record_refusals("crm", {NOON: 3})
-    await store.guard.record_refusals("crm", {NOON + HORIZON + MINUTE: 1})
-    assert await store.guard.refusals("crm", since=NOON, until=NOON + 2 * HORIZON) == 1
+async def test_old_failed_answers_are_dropped(store: Archive) -> None:
+    await store.guard.record_failed_answers("crm", {NOON: 3})
+    await store.guard.record_failed_answers("crm", {NOON + HORIZON + MINUTE: 1})
+    assert await store.guard.failed_answers("crm", since=NOON, until=NOON + 2 * HORIZON) == 1
 
 
 async def test_a_span_is_open_until_its_end_is_recorded(store: Archive) -> None:
@@ -123,10 +123,10 @@ async def test_what_the_guard_knows_is_there_after_a_restart(opener: Reopen) -> 
     store = opener(NOON)
     await store.probe()
     await store.guard.record(SEEN, switched_off=SwitchedOff(NOON))
-    await store.guard.record_refusals("crm", {NOON: 3})
+    await store.guard.record_failed_answers("crm", {NOON: 3})
     await store.close()
     store = opener(NOON + MINUTE)
     assert await store.guard.records() == {"crm": SEEN}
-    assert await store.guard.refusals("crm", since=NOON, until=NOON) == 3
+    assert await store.guard.failed_answers("crm", since=NOON, until=NOON) == 3
     assert await store.guard.switched_off("crm", since=NOON) == [SwitchedOff(NOON)]
     await store.close()

@@ -202,7 +202,7 @@ async def know(folder: Path) -> SqliteUrl:
     await store.healing.request_heal(asked, act(7, command="heal run"))
     await store.guard.record(SEEN, switched_off=SwitchedOff(NOON, None))
     await store.guard.switch("crm", off=True, act=act(8, command="disconnect"))
-    await store.guard.record_refusals("crm", {NOON: 5})
+    await store.guard.record_failed_answers("crm", {NOON: 5})
     minute = RefusedMinute(
         minute=NOON, source="crm", reason="too_large", count=5, last_at=NOON, detail="9 MB", remote="192.0.2.7"
     )
@@ -223,7 +223,7 @@ async def known(store: Archive) -> Sequence[object]:
         await store.healing.heal_requests(),
         await store.healing.outages(NOON - MINUTE),
         await store.guard.records(),
-        await store.guard.refusals("crm", since=NOON, until=NOON),
+        await store.guard.failed_answers("crm", since=NOON, until=NOON),
         await store.guard.switched_off("crm", since=NOON),
         [*await store.questions.refused(limit=9)],
     ]

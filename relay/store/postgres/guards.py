@@ -1,4 +1,4 @@
-"""The guard's records, refusals and spans -> rows of PostgreSQL; `guard_contract` has the promises."""
+"""The guard's records, failed answers and spans -> rows of PostgreSQL; `guard_contract` has the promises."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -37,7 +37,7 @@ _RESUME = """
 insert into guards (source, resumed_at) values (%s, %s)
 on conflict (source) do update set resumed_at = excluded.resumed_at
 """
-_REFUSALS = """
+_FAILED_ANSWERS = """
 insert into refusals as r (source, relay, minute, number)
 select %s, %s, c.minute, c.number from unnest(%s::bigint[], %s::int[]) as c(minute, number)
 on conflict (source, minute, relay) do update set number = greatest(r.number, excluded.number)
@@ -45,7 +45,7 @@ on conflict (source, minute, relay) do update set number = greatest(r.number, ex
 
 
 class Guards:
-    """A `GuardStore` by the connections of a store; `relay`: whose refusals these are."""
+    """A `GuardStore` by the connections of a store; `relay`: whose failed answers these are."""
 
     def __init__(self, look: Connection, work: Connection, acts: Acts, *, relay: str) -> None:
         self._look = look
@@ -80,18 +80,18 @@ class Guards:
 
         await self._acts.commit(write)
 
-    async def record_refusals(self, source: str, counts: Mapping[datetime, int]) -> None:
-        """See `guard_contract.GuardStore.record_refusals`."""
+    async def record_failed_answers(self, source: str, counts: Mapping[datetime, int]) -> None:
+        """See `guard_contract.GuardStore.record_failed_answers`."""
         oldest = to_ms(max(counts) - HORIZON)
         await self._work.run(
             [
-                (_REFUSALS, (source, self._relay, *columns(guard_rows.minutes(counts), 2))),
+                (_FAILED_ANSWERS, (source, self._relay, *columns(guard_rows.minutes(counts), 2))),
                 ("delete from refusals where source = %s and minute < %s", (source, oldest)),
             ]
         )
 
-    async def refusals(self, source: str, *, since: datetime, until: datetime) -> int:
-        """See `guard_contract.GuardStore.refusals`."""
+    async def failed_answers(self, source: str, *, since: datetime, until: datetime) -> int:
+        """See `guard_contract.GuardStore.failed_answers`."""
         sql = (
             "select coalesce(sum(number), 0)::bigint from refusals where source = %s and minute >= %s and minute <= %s"
         )

@@ -1,4 +1,4 @@
-"""The guard's records, refusals and spans -> rows of a SQLite store; `guard_contract` has the promises."""
+"""The guard's records, failed answers and spans -> rows of a SQLite store; `guard_contract` has the promises."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -78,8 +78,8 @@ class Guards:
 
         await self._write(write)
 
-    async def record_refusals(self, source: str, counts: Mapping[datetime, int]) -> None:
-        """See `guard_contract.GuardStore.record_refusals`."""
+    async def record_failed_answers(self, source: str, counts: Mapping[datetime, int]) -> None:
+        """See `guard_contract.GuardStore.record_failed_answers`."""
         sql = (
             "insert into refusals (source, minute, number) values (?, ?, ?)"
             " on conflict (source, minute) do update set number = max(number, excluded.number)"
@@ -93,8 +93,8 @@ class Guards:
         oldest = to_ms(max(counts) - HORIZON)
         await self._write(write)
 
-    async def refusals(self, source: str, *, since: datetime, until: datetime) -> int:
-        """See `guard_contract.GuardStore.refusals`."""
+    async def failed_answers(self, source: str, *, since: datetime, until: datetime) -> int:
+        """See `guard_contract.GuardStore.failed_answers`."""
         sql = "select coalesce(sum(number), 0) from refusals where source = ? and minute >= ? and minute <= ?"
         values = source, to_ms(since), to_ms(until)
         [(number,)] = await self._read(lambda cursor: rows(cursor, sql, values))

@@ -1,4 +1,4 @@
-"""Webhooks that were not answered with 2xx -> their number by source and minute, in the store."""
+"""Webhooks of amoCRM that were not answered with 2xx -> their number by source and minute, in the store."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from relay.signals import Rejection, WebhookRejected
 from relay.store.guard_contract import GuardStore
 
 COUNTED = frozenset({Rejection.TOO_LARGE, Rejection.UNAVAILABLE, Rejection.INCOMPLETE})
-"""Those that amoCRM has sent. Guesses of tokens and posts from another account say nothing of this webhook."""
+"""Reasons that amoCRM counts as failed answers of this webhook: not guessed tokens, not posts of another account."""
 MINUTE = timedelta(minutes=1)
 
 
-class Refusals:
+class FailedAnswers:
     """Counts in memory; a `flush` stores what has changed since the one before."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -38,7 +38,7 @@ class Refusals:
         """Store the counts; after StoreBusy the next flush does."""
         for source in {source for source, _ in self._changed}:
             counts = {minute: self._counts[source, minute] for name, minute in self._changed if name == source}
-            await store.record_refusals(source, counts)
+            await store.record_failed_answers(source, counts)
             stored = {(source, minute) for minute, number in counts.items() if self._counts[source, minute] == number}
             self._changed -= stored
         self._forget(self._clock() - 2 * MINUTE)

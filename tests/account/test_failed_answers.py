@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay.account.guard_times import LOOK_AFTER_REFUSAL, LOOK_EVERY, is_due
-from relay.account.refusals import Refusals
+from relay.account.failed_answers import FailedAnswers
+from relay.account.guard_times import LOOK_AFTER_FAILED_ANSWER, LOOK_EVERY, is_due
 from relay.errors import StoreBusy
 from relay.model.subscription import GuardRecord
 from relay.signals import Rejection, WebhookRejected
@@ -33,92 +33,92 @@ def clock() -> Clock:
     return Clock()
 
 
-def refused(reason: Rejection = Rejection.UNAVAILABLE, source: str = "crm") -> WebhookRejected:
+def rejected(reason: Rejection = Rejection.UNAVAILABLE, source: str = "crm") -> WebhookRejected:
     return WebhookRejected(source=source, reason=reason, detail="busy", remote="127.0.0.1", took=timedelta())
 
 
 async def stored(guard: GuardStore, source: str = "crm") -> int:
-    return await guard.refusals(source, since=NOON - MINUTE, until=NOON + 60 * MINUTE)
+    return await guard.failed_answers(source, since=NOON - MINUTE, until=NOON + 60 * MINUTE)
 
 
 async def test_what_was_counted_is_stored_by_source(store: Archive, clock: Clock) -> None:
-    refusals = Refusals(clock)
+    failed_answers = FailedAnswers(clock)
     for _ in range(3):
-        refusals.count(refused())
+        failed_answers.count(rejected())
     clock.now += MINUTE
-    refusals.count(refused())
-    refusals.count(refused(source="shop"))
-    await refusals.flush(store.guard)
-    await refusals.flush(store.guard)
+    failed_answers.count(rejected())
+    failed_answers.count(rejected(source="shop"))
+    await failed_answers.flush(store.guard)
+    await failed_answers.flush(store.guard)
     assert (await stored(store.guard), await stored(store.guard, "shop")) == (4, 1)
-    refusals.count(refused())
-    await refusals.flush(store.guard)
+    failed_answers.count(rejected())
+    await failed_answers.flush(store.guard)
     assert await stored(store.guard) == 5
 
 
 @pytest.mark.parametrize("reason", Rejection)
 async def test_only_what_amocrm_was_answered_counts(store: Archive, clock: Clock, reason: Rejection) -> None:
-    refusals = Refusals(clock)
-    refusals.count(refused(reason))
-    await refusals.flush(store.guard)
+    failed_answers = FailedAnswers(clock)
+    failed_answers.count(rejected(reason))
+    await failed_answers.flush(store.guard)
     of_amocrm = reason in (Rejection.TOO_LARGE, Rejection.UNAVAILABLE, Rejection.INCOMPLETE)
     assert await stored(store.guard) == of_amocrm
-    assert (refusals.last_at("crm") is not None) == of_amocrm
+    assert (failed_answers.last_at("crm") is not None) == of_amocrm
 
 
 async def test_while_the_store_is_busy_nothing_is_lost(
     store: Archive, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusals = Refusals(clock)
+    failed_answers = FailedAnswers(clock)
 
     async def busy(_source: str, _counts: Mapping[datetime, int]) -> None:
-        refusals.count(refused())  # meanwhile
+        failed_answers.count(rejected())  # meanwhile
         raise StoreBusy("the disk is full")
 
-    refusals.count(refused())
+    failed_answers.count(rejected())
     with monkeypatch.context() as patched:
-        patched.setattr(store.guard, "record_refusals", busy)
+        patched.setattr(store.guard, "record_failed_answers", busy)
         with pytest.raises(StoreBusy):
-            await refusals.flush(store.guard)
+            await failed_answers.flush(store.guard)
     clock.now += 10 * MINUTE
-    await refusals.flush(store.guard)
+    await failed_answers.flush(store.guard)
     assert await stored(store.guard) == 2
 
 
 async def test_one_that_comes_while_the_store_writes_is_stored_next(
     store: Archive, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusals = Refusals(clock)
-    write = store.guard.record_refusals
+    failed_answers = FailedAnswers(clock)
+    write = store.guard.record_failed_answers
 
     async def slow(source: str, counts: Mapping[datetime, int]) -> None:
         await write(source, counts)
-        refusals.count(refused())
+        failed_answers.count(rejected())
 
-    refusals.count(refused())
+    failed_answers.count(rejected())
     with monkeypatch.context() as patched:
-        patched.setattr(store.guard, "record_refusals", slow)
-        await refusals.flush(store.guard)
-    await refusals.flush(store.guard)
+        patched.setattr(store.guard, "record_failed_answers", slow)
+        await failed_answers.flush(store.guard)
+    await failed_answers.flush(store.guard)
     assert await stored(store.guard) == 2
 
 
 @pytest.mark.parametrize(
-    "looked, refused_at, due",
+    "looked, failed_at, due",
     [
         (None, None, True),
         (NOON - LOOK_EVERY, None, True),
         (NOON - LOOK_EVERY + SECOND, None, False),
         (NOON + SECOND, None, True),
-        (NOON - 3 * MINUTE, NOON - LOOK_AFTER_REFUSAL, True),
+        (NOON - 3 * MINUTE, NOON - LOOK_AFTER_FAILED_ANSWER, True),
         (NOON - 3 * MINUTE, NOON - MINUTE, False),
         (NOON - 3 * MINUTE, NOON - 4 * MINUTE, False),
     ],
 )
-def test_a_look_is_due_every_five_minutes_and_two_minutes_after_a_refusal(
-    looked: datetime | None, refused_at: datetime | None, *, due: bool
+def test_a_look_is_due_every_five_minutes_and_two_minutes_after_a_failed_answer(
+    looked: datetime | None, failed_at: datetime | None, *, due: bool
 ) -> None:
-    assert is_due(NOON, looked, refused_at, replace(SEEN, checked_at=looked)) == due
+    assert is_due(NOON, looked, failed_at, replace(SEEN, checked_at=looked)) == due
 
 
 @pytest.mark.parametrize(
