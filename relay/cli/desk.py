@@ -68,12 +68,18 @@ class Place:
 
     @asynccontextmanager
     async def desk(
-        self, *, noting: bool = False, sending: bool = False, archive: Path | None = None, stored: bool = True
+        self,
+        *,
+        noting: bool = False,
+        sending: bool = False,
+        archive: Path | None = None,
+        stored: bool = True,
+        console: str = "",
     ) -> AsyncIterator[AnyDesk]:
         """Open the desk; who runs this process is an operator.
 
         `noting`: say so if the routes file cannot be used. `sending`: it needs the secrets that only requests need.
-        `archive`: see `Desk`. Not `stored`: nothing of the store is asked, so there may be none.
+        `archive`, `console`: see `Desk`. Not `stored`: nothing of the store is asked, so there may be none.
         """
         if self.relay_url and archive:
             raise click.UsageError("--relay asks a relay elsewhere, --archive is of this machine")
@@ -86,7 +92,9 @@ class Place:
         async with visiting(self.store_url) if stored else nullcontext(no_store()) as store:
             asker = Asker(name=operator(), role=Role.OPERATOR, payloads=True)
             config = partial(self._config, noting=noting, sending=sending)
-            yield Desk(store, asker, config=config, names=names_folder(), archive=archive, env=os.environ)
+            yield Desk(
+                store, asker, config=config, names=names_folder(), archive=archive, env=os.environ, console=console
+            )
 
     def _config(self, *, noting: bool, sending: bool) -> "Config":
         try:

@@ -44,7 +44,8 @@ async def listen_privately(
 ) -> Listener:
     """Serve on a listening socket. `refresh` reads the gauges at a scrape; `receive` takes a sample in."""
     verify = partial(verify_beside, settings.store)
-    asking = Asking(store, lambda: reloader.config, settings.names, reloader.reload, receive, verify)
+    console = (settings.admin_url or "").rstrip("/")
+    asking = Asking(store, lambda: reloader.config, settings.names, reloader.reload, receive, verify, console)
     application = admin(
         registry=registry,
         refresh=refresh,

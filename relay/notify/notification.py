@@ -98,8 +98,12 @@ def _link(console: str, entry: Entry) -> str:
             return f"{console}/deliveries?state=dead&target={subject}"
         case Topic.UNPARSED:
             return f"{console}/unparsed"
+        case Topic.SILENCE:
+            return f"{console}/sources"
+        case Topic.SPOOL | Topic.SPOOL_REFUSED | Topic.SPOOL_LOST:
+            return f"{console}/relays"
         case Topic.RELOAD:
             return f"{console}/routes"
-        case Topic.GUARD | Topic.HEALED | Topic.HEAL_WAITS | Topic.HEAL_EXPIRED:
+        case Topic.ACCOUNT | Topic.GUARD | Topic.HEALED | Topic.HEAL_WAITS | Topic.HEAL_EXPIRED:
             return f"{console}/heal"
     return f"{console}/"

@@ -54,7 +54,7 @@ class Desk:
     catalogs of accounts. `reload` loads the files of a relay again, where one runs. `archive`: the folder that a purge
     writes to, in place of that of the routes. `env`: the variables that the text of a routes file may use; None for
     texts that come from elsewhere, which are sealed (see `routes.config.parse`). `acts`: those of a relay, where one is
-    asked. `verify`: see `Verifying`.
+    asked. `verify`: see `Verifying`. `console`: where people reach its pages, without a slash at its end.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Desk:
         env: Mapping[str, str] | None = None,
         acts: ActsHere | None = None,
         verify: Verifying | None = None,
+        console: str = "",
     ) -> None:
         self.store = store
         self.asker = asker
@@ -83,6 +84,7 @@ class Desk:
         self.env = env
         self.acts = acts
         self.verify = verify
+        self.console = console
 
     async def ask(self, operation: "Operation[P, D]", parameters: P) -> D:
         """Run an operation; NotAllowed if the asker's role does not include its role."""

@@ -40,12 +40,12 @@ async def notify_test(desk: Desk, asked: NotifyTest) -> NotifyTestDocument:
     """Send a test to one receiver, or to all at once; NotFoundError if there is none, or none at that place."""
     chosen = _chosen(desk.config(), asked)
     await desk.store.record_audit(desk.act("notify test", {"to": [each.name for each in chosen]}), len(chosen))
-    return await _all_sent(chosen, desk.now)
+    return await _all_sent(chosen, desk.now, desk.console)
 
 
-async def sent_unaudited(config: Config, asked: NotifyTest) -> NotifyTestDocument:
+async def sent_unaudited(config: Config, asked: NotifyTest, console: str) -> NotifyTestDocument:
     """The same where there is no store yet."""
-    return await _all_sent(_chosen(config, asked), lambda: datetime.now(UTC))
+    return await _all_sent(_chosen(config, asked), lambda: datetime.now(UTC), console)
 
 
 def _chosen(config: Config, asked: NotifyTest) -> list[Notify]:
@@ -57,16 +57,17 @@ def _chosen(config: Config, asked: NotifyTest) -> list[Notify]:
     return [each for number, each in enumerate(config.notify, 1) if asked.to in (0, number)]
 
 
-async def _all_sent(chosen: Sequence[Notify], clock: Callable[[], datetime]) -> NotifyTestDocument:
-    return NotifyTestDocument(receivers=tuple(await asyncio.gather(*(_sent(each, clock) for each in chosen))))
+async def _all_sent(chosen: Sequence[Notify], clock: Callable[[], datetime], console: str) -> NotifyTestDocument:
+    sent = await asyncio.gather(*(_sent(each, clock, console) for each in chosen))
+    return NotifyTestDocument(receivers=tuple(sent))
 
 
-async def _sent(of: Notify, clock: Callable[[], datetime]) -> ReceiverDocument:
+async def _sent(of: Notify, clock: Callable[[], datetime], console: str) -> ReceiverDocument:
     from relay.notify.receivers.receiver import Receiver  # and nothing of it without a test
 
     receiver = Receiver(of, clock=clock, new_client=plain_client)
     try:
-        reply = await receiver.send(_said(of, clock()))
+        reply = await receiver.send(_said(of, clock(), console))
     finally:
         await receiver.close()
     return ReceiverDocument(
@@ -77,13 +78,13 @@ async def _sent(of: Notify, clock: Callable[[], datetime]) -> ReceiverDocument:
     )
 
 
-def _said(of: Notify, now: datetime) -> "Notification":
+def _said(of: Notify, now: datetime, console: str) -> "Notification":
     from relay.notify.notification import test_notification
     from relay.notify.texts import Speaker
 
     name = of.installation or socket.gethostname()
     speaker = Speaker(language=of.language, name=name, relay="", local=lambda at: at.astimezone())
-    return test_notification(speaker, console="", now=now)
+    return test_notification(speaker, console=console, now=now)
 
 
 NOTIFY_TEST = Operation(

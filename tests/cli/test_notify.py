@@ -10,12 +10,15 @@ import pytest
 
 from tests.cli.conftest import ROUTES, Run
 
+BODIES: list[dict[str, str]] = []
+"""What was posted."""
+
 
 class Slack(BaseHTTPRequestHandler):
     """Takes what is posted to /ok."""
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        BODIES.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
         status, text = (200, b"ok") if self.path == "/ok" else (404, b"no_service")
         self.send_response(status)
         self.send_header("content-length", str(len(text)))
@@ -63,3 +66,17 @@ def test_before_the_first_start_it_is_sent_too_and_said_not_to_be_audited(run: R
     assert ended.exit_code == 0, ended.output
     assert ended.stdout.startswith("slack: sent, ")
     assert ended.stderr.startswith("not in relay audit: no store at ")
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_test_links_to_the_console_that_the_flag_or_its_variable_names(
+    run: Run, folder: Path, url: str, started: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if started:
+        request.getfixturevalue("kept")
+    (folder / "routes.yaml").write_text(f'{ROUTES}\nnotify: [{{to: {{slack: {{url: "{url}/ok"}}}}}}]\n')
+    assert run("notify", "test", "--admin-url", "https://relay.example/").exit_code == 0
+    assert BODIES[-1]["text"].endswith("\nhttps://relay.example/")
+    monkeypatch.setenv("RELAY_ADMIN_URL", "https://other.example")
+    assert run("notify", "test").exit_code == 0
+    assert BODIES[-1]["text"].endswith("\nhttps://other.example/")

@@ -128,6 +128,16 @@ async def test_a_target_that_breaks_and_comes_back_is_told_with_a_link_into_the_
     assert len([line for line in scene.telegram.lines if "circuit open" in line]) == 1
 
 
+async def test_a_test_that_the_daemon_is_asked_for_links_to_its_console(scene: Scene) -> None:
+    async with (
+        scene.relay() as relay,
+        aiohttp.ClientSession() as session,
+        session.post(f"{url(relay.admin_listening)}/api/v1/notify/test", json={}) as answer,
+    ):
+        assert answer.status == 200
+    assert "https://relay.example/" in scene.telegram.lines
+
+
 async def test_deaths_and_unreadable_webhooks_are_told(scene: Scene) -> None:
     scene.targets.behaviour["dwh"] = always(400)
     async with scene.relay() as relay:

@@ -9,7 +9,7 @@ from relay.model import Reason, Secret
 from relay.model.notify import Language, Notify, Slack
 from relay.model.subscription import SubscriptionState
 from relay.notify.accounts import Trouble
-from relay.notify.digest import Digest
+from relay.notify.digest import Digest, Entry
 from relay.notify.english import ENGLISH
 from relay.notify.facts import Change, Fact, Topic, kind_of
 from relay.notify.notification import notification
@@ -61,20 +61,23 @@ def _places(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name}
 
 
+VALUES = {
+    "why": "timeout",
+    "failures": "3",
+    "free": "5",
+    "level": "low",
+    "problem": "a\nb",
+    "state": "lost",
+    "until": "2027-01-15T08:00:00Z",
+    "file": "x",
+}
+
+
 @pytest.mark.parametrize("language", Language)
 @pytest.mark.parametrize("links", [False, True])
 @pytest.mark.parametrize("topic", Topic)
 def test_everything_that_may_be_said_is_one_line(topic: Topic, links: bool, language: Language) -> None:
-    values = {
-        "why": "timeout",
-        "failures": "3",
-        "free": "5",
-        "level": "low",
-        "problem": "a\nb",
-        "state": "lost" if topic is Topic.ACCOUNT else "missing",
-        "until": "2027-01-15T08:00:00Z",
-        "file": "x",
-    }
+    values = VALUES | {"state": "lost" if topic is Topic.ACCOUNT else "missing"}
     changes = [Change.RAISED, Change.CLEARED] if topic in CONDITIONS else [Change.HAPPENED]
     digest = Digest(Notify(name="slack", to=Slack(url=Secret(""))))
     speaker = Speaker(language=language, name="acme", relay="relay-a", local=lambda at: at, links=links)
@@ -92,6 +95,35 @@ def test_everything_that_may_be_said_is_one_line(topic: Topic, links: bool, lang
         advised = (not links or topic is Topic.ACCOUNT) and topic in ENGLISH.commands and change is not Change.CLEARED
         assert ("relay " in line.text) == advised
         assert line.link.startswith("https://relay.example/") == links
+
+
+PLACES = {
+    Topic.ACCOUNT: "heal",
+    Topic.GUARD: "heal",
+    Topic.HEALED: "heal",
+    Topic.HEAL_WAITS: "heal",
+    Topic.HEAL_EXPIRED: "heal",
+    Topic.SILENCE: "sources",
+    Topic.SPOOL: "relays",
+    Topic.SPOOL_LOST: "relays",
+    Topic.SPOOL_REFUSED: "relays",
+    Topic.TARGET: "targets/crm",
+    Topic.DEAD: "deliveries?state=dead&target=crm",
+    Topic.UNPARSED: "unparsed",
+    Topic.RELOAD: "routes",
+    Topic.DISK: "",
+}
+
+
+@pytest.mark.parametrize("topic", Topic)
+def test_a_line_links_to_the_page_where_it_is_seen(topic: Topic) -> None:
+    change = Change.RAISED if topic in CONDITIONS else Change.HAPPENED
+    values = VALUES | {"state": "lost" if topic is Topic.ACCOUNT else "missing"}
+    times = {"first_at": NOON, "at": NOON, "since": NOON}
+    entry = Entry(topic=topic, subject="crm", first=change, last=change, values=values, **times)
+    speaker = Speaker(language=Language.EN, name="acme", relay="", local=lambda at: at, links=True)
+    said = notification([entry], speaker, console="https://relay.example", now=NOON)
+    assert said.link == f"https://relay.example/{PLACES[topic]}"
 
 
 @pytest.mark.parametrize(("relay", "own"), [("", ""), ("acme", ""), ("relay-b", "relay-b: ")])

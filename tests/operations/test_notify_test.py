@@ -43,9 +43,9 @@ notify:
   - {{to: {{mail: {{smtp: "127.0.0.1:{port}", encryption: none, from: a@b.example, to: c@d.example}}}}}}
 """
 
-    def desk(self, store: Archive, asker: object = OPERATOR) -> Desk:
+    def desk(self, store: Archive, asker: object = OPERATOR, **more: str) -> Desk:
         config = routes_file.parse(self.text or ROUTES, file="routes.yaml", env={})
-        return Desk(store, asker, config=lambda: config)
+        return Desk(store, asker, config=lambda: config, **more)
 
 
 @pytest.fixture
@@ -72,6 +72,12 @@ async def test_each_receiver_gets_a_test_in_its_language_and_in_quiet_hours_too(
     assert receivers.mailbox.mails[0]["Subject"] == f"{host}: ✓ a test of the relay's notifications"
     entry = await last(store)
     assert (entry.command, entry.who, entry.details) == ("notify test", BY, {"to": ["telegram", "slack", "mail"]})
+
+
+async def test_a_test_links_to_the_console_where_its_address_is_known(store: Archive, receivers: Receivers) -> None:
+    await receivers.desk(store, console="https://relay.example").ask(NOTIFY_TEST, NotifyTest())
+    assert receivers.telegram.lines[-1] == "https://relay.example/"
+    assert receivers.slack.payloads[0]["text"].endswith("\nhttps://relay.example/")
 
 
 async def test_one_receiver_is_chosen_by_its_place(store: Archive, receivers: Receivers) -> None:

@@ -54,6 +54,7 @@ class Asking:
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
         receive: Receive | None = None,
         verify: Verifying | None = None,
+        console: str = "",
     ) -> None:
         self._store = store
         self._config = config
@@ -61,6 +62,7 @@ class Asking:
         self._reload = reload
         self._receive = receive
         self._verify = verify
+        self._console = console
         self._acts = Acts(store)
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
         self._turns = ShortTurns()
@@ -107,6 +109,7 @@ class Asking:
             receive=self._receive,
             acts=self._acts,
             verify=self._verify,
+            console=self._console,
         )
         asker.demand(operation.role)  # before the key is looked up: whoever may not act learns nothing of acts
         run = partial(self._where_it_belongs, wanted, partial(desk.ask, operation, asked))
