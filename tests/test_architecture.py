@@ -257,7 +257,7 @@ PURE += [
     "delivery/breaker.py",
     "delivery/rate_limiter.py",
 ]
-PURE += [f"account/heal/{name}.py" for name in ("channels", "keys", "limits", "hooks", "tells", "matching")]
+PURE += [f"account/heal/{name}.py" for name in ("channels", "keys", "limits", "hooks", "expected", "matching")]
 PURE += [f"account/{name}.py" for name in ("answers", "grants", "pace", "server_clock")]
 PURE += ["clock.py", "rfc3339.py"]
 CLOCKS_AND_DISKS = {"now", "utcnow", "today", "open", "read_text", "read_bytes", "write_text", "write_bytes"}

@@ -14,7 +14,7 @@ _CHANGES = frozenset({"add", "update", "delete"})
 _CARD = frozenset({*_CHANGES, "restore", "responsible", "note"})
 
 TRIGGERS = STAGE_ACTIONS - {"period"} | {"add"}
-"""Actions that a trigger of the digital pipeline is for, and of which amoCRM's API tells."""
+"""Actions that a trigger of the digital pipeline is for, and which amoCRM's API reports."""
 
 UNKNOWN = "unknown"
 """Our entity of an event whose body names none."""
@@ -57,7 +57,7 @@ HEALABLE = frozenset(
     {f"{entity}.{action}" for entity, actions in _HEALABLE_OF.items() for action in actions}
     | {f"leads.{action}" for action in TRIGGERS}
 )
-"""Types of events that amoCRM's API still tells of when their webhook is lost."""
+"""Types of events that amoCRM's API still reports when their webhook is lost."""
 
 ELEMENT_TYPES: Mapping[str, str] = {"2": "leads", "12": "customers"}
 """`element_type` of a digital pipeline -> entity."""

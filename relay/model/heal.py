@@ -1,6 +1,6 @@
-"""What healing knows: the hooks that came, the feed's events that they tell of, and what became of each event.
+"""What healing knows: the hooks that came, the feed's events that they report, and what became of each event.
 
-A *hook* is one item of a webhook's body as it is indexed: what it may tell of. An event of the feed and a hook can
+A *hook* is one item of a webhook's body as it is indexed: what it may report. An event of the feed and a hook can
 match only if source, channel and key of both are equal, and the hook's span contains the event's time.
 """
 
@@ -22,7 +22,7 @@ APPROVED = "approved"
 
 
 class Hook(NamedTuple):
-    """One item of a webhook's body. It can tell of events of the feed from `since` to `until`, both included.
+    """One item of a webhook's body. It can report events of the feed from `since` to `until`, both included.
 
     `item`: which of the webhook's routed events it is. `channel`: `account`, or `dp:<action>:<status_id>:<query>`.
     `at`: the time in the body. `arrived`: on the account server's clock; None if its offset is not known.

@@ -61,8 +61,8 @@ class HealStore(HealQuestions, Protocol):
         """
         ...
 
-    async def records_told_by(self, source: str, told_by: str) -> Sequence[HealRecord]:
-        """Return the records of the channel `account` that one kind of webhook tells of, `leads.add`, by key."""
+    async def records_of_webhook_type(self, source: str, webhook_type: str) -> Sequence[HealRecord]:
+        """Return the records of the channel `account` that one type of webhook reports, `leads.add`, by key."""
         ...
 
     async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:

@@ -100,9 +100,11 @@ class MemoryStore:
             key=lambda each: (each.hook.since, each.webhook, each.hook.item),
         )
 
-    async def records_told_by(self, source: str, told_by: str) -> Sequence[HealRecord]:
+    async def records_of_webhook_type(self, source: str, webhook_type: str) -> Sequence[HealRecord]:
         found = [
-            each for each in self.known.values() if each.channel == "account" and each.key.startswith(f"{told_by}:")
+            each
+            for each in self.known.values()
+            if each.channel == "account" and each.key.startswith(f"{webhook_type}:")
         ]
         return sorted(found, key=lambda each: (each.key, each.at))
 

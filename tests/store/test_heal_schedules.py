@@ -64,8 +64,8 @@ class RealStore(MemoryStore):
         await self.flush()
         return await self._store.healing.hooks(source, since=since, until=until, keys=keys)
 
-    async def records_told_by(self, source: str, told_by: str) -> Sequence[HealRecord]:
-        return await self._store.healing.records_told_by(source, told_by)
+    async def records_of_webhook_type(self, source: str, webhook_type: str) -> Sequence[HealRecord]:
+        return await self._store.healing.records_of_webhook_type(source, webhook_type)
 
     async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:
         return await self._store.healing.request_ids(webhooks)

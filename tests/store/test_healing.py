@@ -166,8 +166,8 @@ async def test_records_are_found_by_the_webhook_that_tells_of_them(store: Archiv
     found = [record(event, key=key) for event, key in keys.items()]
     other = replace(record("f", key="leads.add:3"), channel="dp:add:1/2:")
     await store.healing.record_heal("crm", [*found, other])
-    assert [each.event_id for each in await store.healing.records_told_by("crm", "leads.add")] == ["b", "a"]
-    assert await store.healing.records_told_by("other", "leads.add") == []
+    assert [each.event_id for each in await store.healing.records_of_webhook_type("crm", "leads.add")] == ["b", "a"]
+    assert await store.healing.records_of_webhook_type("other", "leads.add") == []
 
 
 async def test_the_requests_of_webhooks_are_known_by_their_ids(store: Archive) -> None:

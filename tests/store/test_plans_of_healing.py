@@ -76,7 +76,7 @@ async def asks(healing: HealStore) -> None:
     await healing.hooks("crm", since=NOON - MINUTE, until=NOON)
     await healing.hooks("crm", since=NOON - MINUTE, until=NOON, keys=[("account", f"lead {n}") for n in range(200)])
     await healing.request_ids([f"webhook-{n:08}" for n in range(200)])
-    await healing.records_told_by("crm", "unsorted.add")
+    await healing.records_of_webhook_type("crm", "unsorted.add")
     await healing.heal_requests()
     await healing.outages(NOON - HORIZON)
     await healing.channels("crm")

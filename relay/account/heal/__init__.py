@@ -1,7 +1,7 @@
 """Heal: make the events that no webhook brought, from the account's own history.
 
-    webhook's event ── hooks, keys, channels ──▶ Hook        what it may tell of; indexed in the commit that keeps it
-    account's feed ─── scanner, tells ─────────▶ HealRecord  what should have been told of, one for each channel
+    webhook's event ── hooks, keys, channels ──▶ Hook        what it may report; indexed in the commit that keeps it
+    account's feed ─── scanner, expected ──────▶ HealRecord  what should have been reported, one for each channel
           lanes, reader, stages
                        settle, matching          which of them go together; what stays over was lost
                        brake                     what of that is healed now, and what waits for an operator

@@ -40,15 +40,15 @@ def brake(lost: Iterable[HealRecord], *, room: int, stopped: Collection[str]) ->
     for record in lost:
         if record.approved:
             found.healed.append(record)
-        elif told_by(record) in stopped or len(found.healed) >= room:
+        elif webhook_type(record) in stopped or len(found.healed) >= room:
             found.waiting.append(record)
         else:
             found.healed.append(record)
     return found
 
 
-def told_by(record: HealRecord) -> str:
-    """`leads.status`: by which subscription a webhook would have told of it."""
+def webhook_type(record: HealRecord) -> str:
+    """`leads.status`: the type of webhook that would have reported it."""
     return record.key.partition(":")[0]
 
 
@@ -64,6 +64,6 @@ def stopped(lost: Collection[HealRecord], recent: Iterable[HealRecord], *, appro
     for is_lost, records in ((True, lost), (False, others)):
         for each in records:
             if approved_at is None or each.found_at > approved_at:
-                every[told_by(each)] += 1
-                missing[told_by(each)] += each.reason == MISSING and (is_lost or each.state in _LOST)
+                every[webhook_type(each)] += 1
+                missing[webhook_type(each)] += each.reason == MISSING and (is_lost or each.state in _LOST)
     return {name for name, number in missing.items() if number >= LOST_AT_LEAST and number > LOST_SHARE * every[name]}

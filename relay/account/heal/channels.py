@@ -13,7 +13,7 @@ from relay.model.accounts import DpTrigger
 
 ACCOUNT = "account"
 UPDATES = "updates"
-"""Beside `account`: its `update` webhooks, which tell of a state and not of one change. Also a move makes one."""
+"""Beside `account`: its `update` webhooks, which report a state and not one change. Also a move makes one."""
 
 _DP_ONLY = frozenset({"call_in", "chat", "mail_in", "site_visit"})
 _OF_A_WIDGET = frozenset({"type_code", "settings"})
@@ -75,7 +75,7 @@ def channel_of(event: Event, query: str) -> str | None:
 
 
 def stage_of(data: Mapping[str, object]) -> Stage | None:
-    """The stage that a lead is in by its fields; None if they do not tell."""
+    """The stage that a lead is in by its fields; None if they do not show it."""
     match data:
         case {"pipeline_id": int(pipeline), "status_id": int(status)}:
             return Stage(pipeline, status)

@@ -1,6 +1,6 @@
 """The account's feed -> what became of each of its events; and webhooks that were lost -> healed ones.
 
-    scan      reads each lane from its mark on, and once a day what may have come late; records what should be told
+    scan      reads each lane from its mark on, and once a day what may have come late; records what should be reported
     settle    matches what is old enough with the hooks of the webhooks that came
     heal      makes the webhooks of what is left over, or counts them, or has them wait
 
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from relay.account.heal import brake, entities
 from relay.account.heal.bodies import needs_present
-from relay.account.heal.brake import told_by
+from relay.account.heal.brake import webhook_type
 from relay.account.heal.channels import ACCOUNT, UPDATES
 from relay.account.heal.healed import healed
 from relay.account.heal.keys import LEFT
@@ -138,7 +138,7 @@ class Healer:
         again = [each for each in records if known.get((each.channel, each.event_id), each).state in _LOOKED_AT]
         ready = [each for each in again if is_ready(each, wanted, server)]
         settled = (await self._matcher.match(wanted, ready, server)).settled
-        _count(scan, [*settled.told, *(replace(each, state=HealState.WOULD_HEAL) for each in settled.lost)])
+        _count(scan, [*settled.matched, *(replace(each, state=HealState.WOULD_HEAL) for each in settled.lost)])
         return scan
 
     async def _span(self, wanted: Wanted, server: ServerTime, now: datetime) -> tuple[datetime | None, datetime]:
@@ -182,7 +182,7 @@ class Healer:
         scan.drift = found.drift
         if found.marks:  # before the records that show them: no later run looks at those again
             await self._store.record_heal(wanted.source, [], marks=found.marks)
-        await self._record(wanted, scan, found.settled.told)
+        await self._record(wanted, scan, found.settled.matched)
         expired = [each for each in others if is_expired(each, server)]
         given_up = [unhealable(each, EXPIRED if each.state is HealState.WAITING else HELD) for each in expired]
         await self._record(wanted, scan, given_up)
@@ -213,7 +213,7 @@ class Healer:
         lost = [replace(each, reason=brake.reason(each, of_server)) for each in lost]
         closed, lost = divided(lost, lambda each: is_closed(each, wanted.closed))
         await self._record(wanted, scan, [unhealable(each, SWITCHED_OFF) for each in closed])
-        lost = [each for each in lost if told_by(each) not in stopped]
+        lost = [each for each in lost if webhook_type(each) not in stopped]
         too_late, lost = divided(lost, lambda each: each.channel not in prompt and is_delayed(each.channel, marks))
         await self._record(wanted, scan, [delayed_by_trigger(each) for each in too_late])
         if wanted.mode is HealMode.REPORT:
@@ -267,7 +267,7 @@ class Healer:
         _count(scan, await self._store.record_heal(wanted.source, records, healed=requests, repeats=repeats))
 
     async def _orphaned(self, wanted: Wanted, scan: Scan, server: ServerTime) -> set[str]:
-        """What webhooks came for that no event of the feed tells of: until one does, nothing of that is healed."""
+        """What webhooks came for that no event of the feed shows: until one does, nothing of that is healed."""
         until = server.at - READABLE_AFTER - OVERLAP
         since = until - LAST_HOUR
         marks = await self._store.heal_marks(wanted.source)

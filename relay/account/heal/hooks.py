@@ -1,4 +1,4 @@
-"""A decoded webhook -> its hooks: for each key of each event, the times of the feed that it can tell of."""
+"""A decoded webhook -> its hooks: for each key of each event, the times of the feed that it can report."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -50,7 +50,7 @@ def hooks_of(webhook: Webhook, events: Sequence[Event], *, limits: Limits, clock
 def _span(
     rule: Rule, at: datetime | None, received: datetime, clock: ClockOffset | None, reach: timedelta, *, dated: bool
 ) -> tuple[datetime, datetime]:
-    """The first and the last time of an event that a webhook can tell of."""
+    """The first and the last time of an event that a webhook can report."""
     around = clock.uncertainty if clock else _AWRY
     arrived = received + clock.offset if clock else received
     match rule:

@@ -114,7 +114,7 @@ async def listed(get: Get, since: datetime) -> tuple[list[Mapping[str, Json]], b
 def came(
     source: str, items: Iterable[Mapping[str, Json]], begun: Mapping[str, datetime], now: datetime
 ) -> list[HealRecord]:
-    """A record of each lead in the list, with all that it shows; one that no webhook had to bring counts as told."""
+    """A record of each lead in the list, with all that it shows. One for which no webhook was due is settled."""
     found = []
     for item in items:
         match item:

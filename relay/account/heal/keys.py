@@ -1,12 +1,12 @@
 """Event of a webhook -> the keys by which it is matched with the feed: `leads.status:7:142:143:752662`, and a rule.
 
-Only equal keys of one channel can match. A rule says which times a webhook of that key can tell of:
+Only equal keys of one channel can match. A rule says which times a webhook of that key can report:
 
     ONCE        the key occurs once, as an id that is never used again
     UNDATED     so does this, and when it happened is only known to a look at a list
     BODY        the time in the body is that of the change
     ARRIVAL     the body's time says nothing, or there is none: the change was before the arrival, and not long before
-    LEVEL       an update: it tells of every change of its entity up to its time
+    LEVEL       an update: it reports every change of its entity up to its time
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ from relay.model import Event, Json
 
 
 class Rule(StrEnum):
-    """Which events a webhook can tell of, by their times."""
+    """Which events a webhook can report, by their times."""
 
     ONCE = "once"
     UNDATED = "undated"
@@ -35,13 +35,13 @@ class Key(NamedTuple):
     rule: Rule
 
     @property
-    def told_by(self) -> str:
+    def webhook_type(self) -> str:
         """`leads.status`: what a webhook has to be subscribed to, to bring this."""
         return self.text.partition(":")[0]
 
 
 CAME, LEFT = "unsorted.add", "unsorted.delete"
-"""An incoming lead came, and is in the list of them no more: no event of the feed tells of either."""
+"""An incoming lead came, and is in the list of them no more: no event of the feed shows either."""
 
 CARDS = frozenset({"leads", "contacts", "companies", "customers"})
 _TIMES = ("last_modified", "updated_at")
@@ -49,9 +49,9 @@ DATED = frozenset({"leads"})
 """Entities whose webhooks carry the time of their change; of others different changes were seen to carry one time."""
 
 
-def key(told_by: str, *parts: Json, rule: Rule) -> Key:
+def key(webhook_type: str, *parts: Json, rule: Rule) -> Key:
     """`leads.status`, 7, 142, … -> the key."""
-    return Key(":".join([told_by, *map(str, parts)]), rule)
+    return Key(":".join([webhook_type, *map(str, parts)]), rule)
 
 
 def keys_of(event: Event, channel: str) -> list[Key]:

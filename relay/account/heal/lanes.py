@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from relay.account.heal.channels import DpChannel
+from relay.account.heal.expected import CHAT, CORE, MAIL, TRIGGERED_BY, is_update, webhook_types_of
 from relay.account.heal.keys import CAME, CARDS, LEFT
-from relay.account.heal.tells import CHAT, CORE, MAIL, TRIGGERED_BY, is_update, told_by_of
 
 
 class Lane(NamedTuple):
@@ -32,7 +32,7 @@ LANES = frozenset({"core", "chat", "mail", "full", *LISTS})
 _OF_CONTACTS = {"filter[entity][]": "contact"}
 
 
-def lanes(told_by: Collection[str], triggers: Collection[DpChannel]) -> list[Lane]:
+def lanes(webhook_types: Collection[str], triggers: Collection[DpChannel]) -> list[Lane]:
     """The lanes for these webhooks of the account, `leads.status`, and these triggers.
 
     The lane of updates reads the whole account's feed: the types of custom fields cannot be asked for together.
@@ -42,16 +42,16 @@ def lanes(told_by: Collection[str], triggers: Collection[DpChannel]) -> list[Lan
         fired.add("lead_added")
     if any(each.action == "status" for each in triggers):
         fired.add("lead_status_changed")
-    wanted = fired | {kind for kind in CORE | CHAT if not told_by_of(kind).isdisjoint(told_by)}
+    wanted = fired | {kind for kind in CORE | CHAT if not webhook_types_of(kind).isdisjoint(webhook_types)}
     found = [
         Lane("core", {}, tuple(sorted(wanted - CHAT - MAIL))),
         Lane("chat", _OF_CONTACTS, tuple(sorted(wanted & CHAT))),
         Lane("mail", {}, tuple(sorted(wanted & MAIL))),
     ]
     found = [lane for lane in found if lane.types]
-    return [*found, Lane("full")] if any(f"{card}.update" in told_by for card in CARDS) else found
+    return [*found, Lane("full")] if any(f"{card}.update" in webhook_types for card in CARDS) else found
 
 
-def lists(told_by: Collection[str]) -> list[str]:
+def lists(webhook_types: Collection[str]) -> list[str]:
     """The lists to read for these webhooks of the account."""
-    return [name for name, brought in LISTS.items() if not brought.isdisjoint(told_by)]
+    return [name for name, brought in LISTS.items() if not brought.isdisjoint(webhook_types)]

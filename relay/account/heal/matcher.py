@@ -1,4 +1,4 @@
-"""Records of the feed and the index of hooks -> which of them a webhook told of, and what that shows of the account.
+"""Records of the feed and the index of hooks -> which of them a webhook reported, and what that shows of the account.
 
 It shows how far times in bodies are from the feed's, and whether a trigger of the digital pipeline posts at once: one
 with a delay posts after its event would have been healed.
@@ -23,15 +23,15 @@ from relay.model.heal import HealRecord, HealState, Hook, StoredHook
 from relay.store.contract import HealStore
 
 PROMPT, DELAYED = "prompt ", "delayed "
-"""In front of a trigger's channel: marks of the last event that it told of in time, and of the last one too late."""
+"""In front of a trigger's channel: marks of the last event that it reported in time, and of the last one too late."""
 _OFTEN = timedelta(hours=1)  # between two marks of one channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """`settled`: what was told and what was lost; `differences`: of times in bodies, seconds; `marks`: to be stored.
+    """`settled`: what was reported, what was lost; `differences`: of times in bodies, seconds; `marks`: to be stored.
 
-    `repeats`: hooks that tell of nothing more. `drift`: what matching allows for, if that is more than it was.
+    `repeats`: hooks that report nothing more. `drift`: what matching allows for, if that is more than it was.
     """
 
     settled: Settled
@@ -71,7 +71,7 @@ class Matcher:
         known = self._differences[wanted.source]
         wider = known.within if known.see(seen) else None
         settled = await asyncio.to_thread(settle, records, matched, hooks, drift=known.within)
-        new = _prompt(settled.told, marks)
+        new = _prompt(settled.matched, marks)
         return Matched(settled=settled, repeats=repeats, differences=seen, drift=wider, marks=new)
 
     async def refuted(self, source: str, marks: Mapping[str, datetime], *, since: datetime) -> frozenset[str]:
@@ -104,7 +104,7 @@ class Matcher:
         ]
 
     async def _repeats(self, hooks: Sequence[StoredHook]) -> list[StoredHook]:
-        """The hooks of webhooks that amoCRM sent again, as their header says: both tell of one change.
+        """The hooks of webhooks that amoCRM sent again, as their header says: both report one change.
 
         Without it the second one may be taken for that of a second change, which was lost.
         """
@@ -131,10 +131,10 @@ def _has_event(hook: Hook, marks: Mapping[str, datetime]) -> bool:
     return hook.at is not None and begun is not None and hook.at >= begun + WIDEST
 
 
-def _prompt(told: Iterable[HealRecord], marks: Mapping[str, datetime]) -> dict[str, datetime]:
-    """Marks of the triggers that told of these in time; not of each event, for a mark is a write."""
+def _prompt(matched: Iterable[HealRecord], marks: Mapping[str, datetime]) -> dict[str, datetime]:
+    """Marks of the triggers that reported these in time; not of each event, for a mark is a write."""
     found: dict[str, datetime] = {}
-    for each in told:
+    for each in matched:
         name = PROMPT + each.channel
         if parse(each.channel) and each.webhook and each.at > marks.get(name, each.at - 2 * _OFTEN) + _OFTEN:
             found[name] = max(each.at, found.get(name, each.at))

@@ -1,6 +1,6 @@
 """Events and hooks of one key -> pairs of them, as many as there can be: each is used once.
 
-An event that stays over is one that no webhook told of. Which of several with one key it is does not matter: they
+An event that stays over is one that no webhook reported. Which of several with one key it is does not matter: they
 carry the same content. So only the number has to be right, and a pair may be changed by name alone.
 """
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 
 class Times(NamedTuple):
-    """What a hook can tell of: events from `since` to `until`, both included."""
+    """What a hook can report: events from `since` to `until`, both included."""
 
     since: datetime
     until: datetime
 
     def contains(self, at: datetime) -> bool:
-        """Whether an event of this time can be told of."""
+        """Whether an event of this time can be reported."""
         return self.since <= at <= self.until
 
 

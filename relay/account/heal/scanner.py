@@ -1,4 +1,4 @@
-"""The account's feed, lane by lane, and its lists -> a record of each event for each webhook that should tell of it.
+"""The account's feed, lane by lane, and its lists -> a record of each event for each webhook that should report it.
 
 A lane's mark says up to when it was read completely; it moves in the transaction that records what was found. A window
 that a crash or an error cut off is read again, and the records' keys make that harmless.
@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from relay.account.heal.channels import parse
+from relay.account.heal.expected import ExpectedWebhook, action_at_stage, expected_webhooks
 from relay.account.heal.feed_events import FeedEvent
 from relay.account.heal.incoming import IncomingLeads, came, listed
 from relay.account.heal.lanes import INCOMING, LISTS, TASKS, Lane, lanes, lists
 from relay.account.heal.reader import FeedReader, Get
 from relay.account.heal.stages import StageHistory
 from relay.account.heal.tasks import changed_tasks
-from relay.account.heal.tells import Tell, action_at_stage, tells
 from relay.account.heal.wanted import Wanted
 from relay.errors import AccountAway, Forbidden, RequestRefused
 from relay.model.heal import HORIZON, HealRecord
@@ -36,7 +36,7 @@ MOST_RECORDS = 500
 """Records in one transaction."""
 
 _NO_LIST = (RequestRefused, Forbidden, AccountAway)
-"""An account may have no such list, or not answer for it alone: what the feed tells is healed all the same."""
+"""An account may have no such list, or not answer for it alone: what the feed has is healed all the same."""
 
 DAILY_MARK = "daily"
 _RUN = "run"
@@ -93,7 +93,7 @@ class Scanner:
         return found
 
     async def _begin(self, wanted: Wanted, since: datetime, upto: datetime, now: datetime) -> Mapping[str, datetime]:
-        """Since when each subscription and trigger is wanted: what was before, no webhook had to tell of.
+        """Since when each subscription and trigger is wanted: no webhook was due for what was before.
 
         One that was not wanted in the run before begins now. So do all once the source heals again: what came while it
         did not is in no index.
@@ -151,7 +151,7 @@ class Scanner:
         incoming = self._incoming.setdefault(wanted.source, IncomingLeads(wanted.source, self._get))
         if name == INCOMING:
             if incoming.is_behind(mark):
-                stored = [await self._store.records_told_by(wanted.source, each) for each in LISTS[name]]
+                stored = [await self._store.records_of_webhook_type(wanted.source, each) for each in LISTS[name]]
                 incoming.remember(chain.from_iterable(stored))
             found = await incoming.look(since, upto, begun=begun, now=now)
         else:
@@ -169,12 +169,12 @@ class Scanner:
         found = []
         history = StageHistory(self._get)
         for event in events:
-            told = [*tells(event, wanted.triggers)]
+            expected = [*expected_webhooks(event, wanted.triggers)]
             action = action_at_stage(event)
             at_stage = [each for each in wanted.triggers if each.action == action]
             if action and at_stage:
-                told += await history.told(event, action, at_stage)
-            found += [_record(wanted, event, each, now) for each in told if _was_wanted(each, begun, event.at)]
+                expected += await history.expected(event, action, at_stage)
+            found += [_record(wanted, event, each, now) for each in expected if _was_wanted(each, begun, event.at)]
         return found
 
 
@@ -223,25 +223,25 @@ def scanned_upto(wanted: Wanted, marks: Mapping[str, datetime]) -> datetime | No
     return min(known) if known and len(known) == len(found) else None
 
 
-def _was_wanted(tell: Tell, begun: Mapping[str, datetime], at: datetime) -> bool:
+def _was_wanted(webhook: ExpectedWebhook, begun: Mapping[str, datetime], at: datetime) -> bool:
     """Whether a webhook was wanted at that time."""
-    names = [tell.channel] if parse(tell.channel) else [tell.action, tell.key.told_by]
+    names = [webhook.channel] if parse(webhook.channel) else [webhook.action, webhook.key.webhook_type]
     return any(name in begun and begun[name] <= at for name in names)
 
 
-def _record(wanted: Wanted, event: FeedEvent, tell: Tell, now: datetime) -> HealRecord:
+def _record(wanted: Wanted, event: FeedEvent, webhook: ExpectedWebhook, now: datetime) -> HealRecord:
     return HealRecord(
         source=wanted.source,
-        channel=tell.channel,
+        channel=webhook.channel,
         event_id=event.id,
         type=event.type,
-        action=tell.action,
+        action=webhook.action,
         entity=event.entity,
-        entity_id=tell.entity_id or str(event.entity_id),
-        key=tell.key.text,
+        entity_id=webhook.entity_id or str(event.entity_id),
+        key=webhook.key.text,
         at=event.at,
         found_at=now,
         before=event.before,
         after=event.after,
-        exactness=tell.exactness,
+        exactness=webhook.exactness,
     )

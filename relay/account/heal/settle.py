@@ -1,4 +1,4 @@
-"""Records that are old enough, and the hooks of their keys -> which of them a webhook told of, and which were lost."""
+"""Records that are old enough, and the hooks of their keys -> which of them a webhook reported, and which were lost."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -17,9 +17,9 @@ SUPERSEDED = "a later state was told"
 
 
 class Settled(NamedTuple):
-    """`told`: records that match, as they are to be stored; `lost`: the others, as they were, oldest first."""
+    """`matched`: records that match, as they are to be stored; `lost`: the others, as they were, oldest first."""
 
-    told: list[HealRecord]
+    matched: list[HealRecord]
     lost: list[HealRecord]
 
 
@@ -44,12 +44,12 @@ def settle(
     for each in hooks:
         if found := by_key.get((each.hook.channel, each.hook.key)):
             found.hooks.append(each)
-    told, lost = [], []
+    matched, lost = [], []
     for (channel, _), of_key in by_key.items():
         settled = _settle_updates(of_key) if channel == UPDATES else _settle_changes(of_key, drift)
-        told += settled.told
+        matched += settled.matched
         lost += settled.lost
-    return Settled(told, sorted(lost, key=lambda each: (each.at, each.event_id, each.channel)))
+    return Settled(matched, sorted(lost, key=lambda each: (each.at, each.event_id, each.channel)))
 
 
 class _OfKey(NamedTuple):
@@ -65,45 +65,45 @@ def _settle_changes(of: _OfKey, drift: timedelta) -> Settled:
     spent = {known[each.matched]: number for number, each in enumerate(hooks) if each.matched is not None}
     times = [_times(each.hook, drift) for each in hooks]
     pairs = pair([each.at for each in (*of.matched, *of.records)], times, spent=spent)
-    told, lost = [], []
+    matched, lost = [], []
     for number, record in enumerate(of.records, start=len(of.matched)):
         if number in pairs:
-            told.append(_told(record, hooks[pairs[number]]))
+            matched.append(_matched(record, hooks[pairs[number]]))
         else:
             lost.append(record)
-    return Settled(told, lost)
+    return Settled(matched, lost)
 
 
 def _times(hook: Hook, drift: timedelta) -> Times:
-    """Which events a hook can tell of; in the index it spans more, where its body has a time."""
+    """Which events a hook can report; in the index it spans more, where its body has a time."""
     if hook.at is not None and is_dated(hook):
         return Times(hook.at - drift, hook.at + drift)
     return Times(hook.since, hook.until)
 
 
 def _settle_updates(of: _OfKey) -> Settled:
-    """A webhook tells of a state, and so of every change up to it; of those that are lost the last one is healed."""
+    """A webhook reports a state, and so of every change up to it; of those that are lost the last one is healed."""
     newest = max(
-        (each.at for each in (*of.matched, *of.records) if any(_tells(hook, each) for hook in of.hooks)), default=None
+        (each.at for each in (*of.matched, *of.records) if any(_covers(hook, each) for hook in of.hooks)), default=None
     )
-    told, lost = [], []
+    matched, lost = [], []
     for record in sorted(of.records, key=lambda each: (each.at, each.event_id)):
         if newest is not None and record.at <= newest:
-            told.append(_superseded(record))
+            matched.append(_superseded(record))
         else:
             lost.append(record)
-    return Settled([*told, *map(_superseded, lost[:-1])], lost[-1:])
+    return Settled([*matched, *map(_superseded, lost[:-1])], lost[-1:])
 
 
-def _tells(stored: StoredHook, record: HealRecord) -> bool:
-    """Whether an update tells of a change: by its own time or, as that may stand still, because it came right after."""
+def _covers(stored: StoredHook, record: HealRecord) -> bool:
+    """Whether an update reports a change: by its own time or, as that may stand still, because it came right after."""
     hook = stored.hook
     if hook.at is not None and hook.at >= record.at - DRIFT:
         return True
     return hook.since <= record.at <= hook.until
 
 
-def _told(record: HealRecord, stored: StoredHook) -> HealRecord:
+def _matched(record: HealRecord, stored: StoredHook) -> HealRecord:
     return replace(
         record, state=HealState.MATCHED, webhook=stored.webhook, item=stored.hook.item, before=None, after=None
     )
@@ -113,10 +113,12 @@ def _superseded(record: HealRecord) -> HealRecord:
     return replace(record, state=HealState.MATCHED, reason=SUPERSEDED, before=None, after=None)
 
 
-def orphans(hooks: Iterable[StoredHook], records: Iterable[HealRecord], told_by: Collection[str]) -> list[StoredHook]:
+def orphans(
+    hooks: Iterable[StoredHook], records: Iterable[HealRecord], webhook_types: Collection[str]
+) -> list[StoredHook]:
     """Hooks whose key no event of the feed has: the token sees too little, or something here is wrong.
 
-    A repeat of a webhook is none: its key has an event. `told_by`: `leads.status`, what the feed is read for. An
+    A repeat of a webhook is none: its key has an event. `webhook_types`: `leads.status`, what the feed is read for. An
     incoming lead may leave its list before anybody looks.
     """
     known = {(each.channel, each.key) for each in records}
@@ -125,6 +127,6 @@ def orphans(hooks: Iterable[StoredHook], records: Iterable[HealRecord], told_by:
         for each in hooks
         if each.matched is None
         and each.hook.channel != UPDATES
-        and each.hook.key.partition(":")[0] in {*told_by} - {CAME, LEFT}
+        and each.hook.key.partition(":")[0] in {*webhook_types} - {CAME, LEFT}
         and (each.hook.channel, each.hook.key) not in known
     ]

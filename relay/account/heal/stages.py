@@ -1,15 +1,15 @@
 """A feed event of a lead, or of its contact -> the triggers of the stage that the lead was in at that time.
 
-The account tells the stage that a lead is in now; the moves that came later, in the feed, undo it.
+The account knows the stage that a lead is in now; the moves that came later, in the feed, undo it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from relay.account.heal.channels import DpChannel, Stage, stage_of
+from relay.account.heal.expected import ExpectedWebhook, expected_at_stage
 from relay.account.heal.feed_events import FeedEvent, feed_events, has_next, stage
 from relay.account.heal.reader import PATH, Get
-from relay.account.heal.tells import Tell, told_at_stage
 from relay.model import Json
 
 MOST_LEADS = 10
@@ -23,12 +23,12 @@ class StageHistory:
         self._get = get
         self._stages: dict[tuple[int, datetime, bool], Stage | None] = {}
 
-    async def told(self, event: FeedEvent, action: str, triggers: Sequence[DpChannel]) -> list[Tell]:
+    async def expected(self, event: FeedEvent, action: str, triggers: Sequence[DpChannel]) -> list[ExpectedWebhook]:
         """The webhooks of those of `triggers` in whose stage a lead of the event was. Raises an AccountError."""
         found = []
         for lead in await self._leads(event):
             at = await self._stage_at(lead, event.at, of_addition=action == "add")
-            found += [told_at_stage(lead, action, each) for each in triggers if each.stage == at]
+            found += [expected_at_stage(lead, action, each) for each in triggers if each.stage == at]
         return found
 
     async def _leads(self, event: FeedEvent) -> Iterable[int]:

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 from relay.account.heal import keys
 from relay.account.heal.channels import UPDATES
+from relay.account.heal.expected import OF_TASKS
 from relay.account.heal.feed_events import has_next
 from relay.account.heal.lanes import Lane
 from relay.account.heal.limits import DRIFT
 from relay.account.heal.reader import FeedReader, Get
-from relay.account.heal.tells import OF_TASKS
 from relay.model.heal import Exactness, HealRecord
 
 PATH = "/api/v4/tasks"
@@ -24,7 +24,7 @@ _FEED = Lane("tasks", {}, tuple(sorted(OF_TASKS | {"entity_responsible_changed"}
 async def changed_tasks(
     source: str, get: Get, reader: FeedReader, since: datetime, upto: datetime, *, now: datetime
 ) -> list[HealRecord]:
-    """Records of the changes of tasks in a span that no event of the feed tells of. Raises an AccountError."""
+    """Records of the changes of tasks in a span that no event of the feed shows. Raises an AccountError."""
     listed = await _listed(get, since, upto)
     if not listed:
         return []

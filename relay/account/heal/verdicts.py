@@ -18,7 +18,7 @@ MARGIN = timedelta(hours=1)
 
 
 def is_ready(record: HealRecord, wanted: Wanted, server: ServerTime) -> bool:
-    """Whether every webhook that can tell of it has come."""
+    """Whether every webhook that can report it has come."""
     if record.state is HealState.WAITING and not record.approved:
         return False
     if wanted.held_since is not None and record.at > wanted.held_since - SECOND:

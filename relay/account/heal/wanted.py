@@ -71,7 +71,7 @@ def wanted(
         mode=heal.mode,
         limits=limits(heal, kommo=account.kommo),
         account=account,
-        subscribed=frozenset(each for each in map(told_by, settings) if _is_wanted(each, heal.actions))
+        subscribed=frozenset(each for each in map(webhook_type, settings) if _is_wanted(each, heal.actions))
         | (BY_HAND & (heal.actions or frozenset())),
         triggers=tuple(_triggers(heal, stages)),
         most=heal.most,
@@ -81,7 +81,7 @@ def wanted(
     )
 
 
-def told_by(setting: str) -> str:
+def webhook_type(setting: str) -> str:
     """`add_lead` -> `leads.add`: what a subscription brings."""
     action, _, kind = setting.partition("_")
     return _BY_NAME.get(setting) or f"{_ENTITIES.get(kind, kind)}.{action}"

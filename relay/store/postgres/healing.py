@@ -108,8 +108,8 @@ class PostgresHealing:
         sql += " order by since, webhook, item, channel, key"
         return await asyncio.to_thread(_each, hook_of, await self._rows(sql, values))
 
-    async def records_told_by(self, source: str, told_by: str) -> Sequence[HealRecord]:
-        values = {"source": source, "first": f"{told_by}:", "end": f"{told_by};"}
+    async def records_of_webhook_type(self, source: str, webhook_type: str) -> Sequence[HealRecord]:
+        values = {"source": source, "first": f"{webhook_type}:", "end": f"{webhook_type};"}
         return await asyncio.to_thread(_each, record_of, await self._rows(healing_sql.TOLD_BY, values))
 
     async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:

@@ -186,8 +186,8 @@ class SqliteHealing:
         sql += " order by since, webhook, item, channel, key"
         return await self._read(lambda cursor: [hook_of(row) for row in rows(cursor, sql, values)])
 
-    async def records_told_by(self, source: str, told_by: str) -> Sequence[HealRecord]:
-        values = {"source": source, "first": f"{told_by}:", "end": f"{told_by};"}
+    async def records_of_webhook_type(self, source: str, webhook_type: str) -> Sequence[HealRecord]:
+        values = {"source": source, "first": f"{webhook_type}:", "end": f"{webhook_type};"}
         return await self._read(lambda cursor: [record_of(row) for row in rows(cursor, _TOLD_BY, values)])
 
     async def request_ids(self, webhooks: Collection[str]) -> Mapping[str, str]:

@@ -9,9 +9,9 @@ import pytest
 
 from relay.account.heal.bodies import body, needs_present
 from relay.account.heal.channels import ACCOUNT, UPDATES, channel_of
+from relay.account.heal.expected import ExpectedWebhook, expected_at_stage, expected_webhooks
 from relay.account.heal.healed import healed, webhook_id
 from relay.account.heal.hooks import hooks_of
-from relay.account.heal.tells import Tell, tells, told_at_stage
 from relay.account.heal.wanted import AccountFacts
 from relay.amocrm import events
 from relay.amocrm.shapes import BodyReader
@@ -25,21 +25,21 @@ FACTS = AccountFacts(id=5, subdomain="example", url="https://example.amocrm.ru")
 FOUND = CHANGED + timedelta(hours=2)
 
 
-def record(tell: Tell, event: Any, **more: Any) -> HealRecord:
+def record(expected: ExpectedWebhook, event: Any, **more: Any) -> HealRecord:
     made = HealRecord(
         source="crm",
-        channel=tell.channel,
+        channel=expected.channel,
         event_id=event.id,
         type=event.type,
-        action=tell.action,
+        action=expected.action,
         entity=event.entity,
-        entity_id=tell.entity_id or str(event.entity_id),
-        key=tell.key.text,
+        entity_id=expected.entity_id or str(event.entity_id),
+        key=expected.key.text,
         at=event.at,
         found_at=FOUND,
         before=event.before,
         after=event.after,
-        exactness=tell.exactness,
+        exactness=expected.exactness,
         reason="outage",
     )
     return replace(made, **more)
@@ -53,8 +53,8 @@ def read(form: bytes, *, received_at: datetime = FOUND) -> Event:
 @pytest.mark.parametrize(("_body", "event", "action"), CHANGES, ids=lambda each: each if isinstance(each, str) else "")
 def test_a_healed_body_reads_as_the_webhook_that_was_lost(_body: Any, event: Any, action: str) -> None:
     """Of the same type, channel and key: to reparse it gives the same event, and to keep it would match it."""
-    told, *_ = tells(event)
-    healed_as = record(told, event)
+    expected, *_ = expected_webhooks(event)
+    healed_as = record(expected, event)
     form = body(healed_as, FACTS.block, None)
     made = read(form)
     assert made.type == action
@@ -63,11 +63,11 @@ def test_a_healed_body_reads_as_the_webhook_that_was_lost(_body: Any, event: Any
     assert channel == ACCOUNT
     webhook = Webhook(id="w", source="crm", received_at=CHANGED, body=form)
     hooks = hooks_of(webhook, [made], limits=LIMITS, clock=EXACT)
-    assert (told.channel, told.key.text) in {(hook.channel, hook.key) for hook in hooks}
+    assert (expected.channel, expected.key.text) in {(hook.channel, hook.key) for hook in hooks}
 
 
 def test_a_healed_move_has_what_the_feed_says_and_nothing_of_today() -> None:
-    account, _update, *_ = tells(MOVES)
+    account, _update, *_ = expected_webhooks(MOVES)
     made = read(body(record(account, MOVES), FACTS.block, {"id": 7, "name": "Сегодня", "price": 5}))
     fields = {"id": 7, "status_id": 142, "pipeline_id": 2, "old_status_id": 11, "last_modified": int(SECONDS)}
     assert made.data == fields
@@ -76,8 +76,8 @@ def test_a_healed_move_has_what_the_feed_says_and_nothing_of_today() -> None:
 
 def test_a_healed_move_of_a_trigger_has_both_pipelines_and_no_time() -> None:
     trigger = DpChannel("status", STAGE, "try=1")
-    *_, told = tells(MOVES, [trigger])
-    made = read(body(record(told, MOVES), FACTS.block, None))
+    *_, expected = expected_webhooks(MOVES, [trigger])
+    made = read(body(record(expected, MOVES), FACTS.block, None))
     assert made.data == {"id": 7, "status_id": 142, "pipeline_id": 2, "old_status_id": 11, "old_pipeline_id": 1}
     assert "_links" not in made.account
     assert channel_of(made, "try=1") == trigger.name
@@ -85,27 +85,27 @@ def test_a_healed_move_of_a_trigger_has_both_pipelines_and_no_time() -> None:
 
 def test_a_healed_call_of_a_trigger_is_about_the_lead() -> None:
     call = feed_event("incoming_call", "contact", 9, after=[{"note": {"id": 71}}])
-    told = told_at_stage(7, "call_in", DpChannel("call_in", STAGE))
-    made = read(body(record(told, call), FACTS.block, None))
+    expected = expected_at_stage(7, "call_in", DpChannel("call_in", STAGE))
+    made = read(body(record(expected, call), FACTS.block, None))
     assert (made.type, made.data) == ("leads.call_in", {"id": 7, "status_id": 142, "pipeline_id": 2})
 
 
 def test_a_healed_owner_of_a_contact_comes_as_an_update() -> None:
     given = feed_event("entity_responsible_changed", "contact", 7, before=user(8), after=user(9))
-    told, *_ = tells(given)
-    made = read(body(record(told, given), FACTS.block, None))
+    expected, *_ = expected_webhooks(given)
+    made = read(body(record(expected, given), FACTS.block, None))
     assert made.type == "contacts.update"
     assert made.data["old_responsible_user_id"] == 8
     assert made.data["responsible_user_id"] == 9
 
 
 def test_a_healed_webhook_has_the_same_ids_whenever_it_is_made() -> None:
-    told, *_ = tells(MOVES)
+    expected, *_ = expected_webhooks(MOVES)
 
     def plan(event: Event) -> RoutedEvent:
         return RoutedEvent(event=event, payload=events.dump(event))
 
-    lost = record(told, MOVES)
+    lost = record(expected, MOVES)
     (one, first), (two, second) = (healed(lost, FACTS, None, found_at=FOUND, plan=plan) for _ in range(2))
     assert (one, first) == (two, second)
     assert one.state is HealState.HEALED

@@ -10,7 +10,7 @@ import pytest
 from relay.account.heal.healer import EXPIRED, HELD
 from relay.account.heal.matcher import PROMPT
 from relay.account.heal.scanner import switch_off
-from relay.account.heal.wanted import told_by
+from relay.account.heal.wanted import webhook_type
 from relay.amocrm.vocabulary import ACTIONS_OF
 from relay.model import Event, RoutedEvent
 from relay.model.accounts import Heal, HealMode
@@ -408,7 +408,7 @@ async def test_an_account_that_says_it_filters_and_does_not_is_asked_one_by_one(
 def test_the_settings_of_a_subscription_are_known() -> None:
     """All that the double takes, by the names of the events that they bring."""
     types = {f"{entity}.{action}" for entity, actions in ACTIONS_OF.items() for action in actions}
-    assert {told_by(each) for each in EVERY_SETTING} <= types
+    assert {webhook_type(each) for each in EVERY_SETTING} <= types
 
 
 # ---- killed at every write

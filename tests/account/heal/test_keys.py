@@ -5,12 +5,18 @@ from datetime import timedelta
 import pytest
 
 from relay.account.heal.channels import DpChannel, Stage, canonical, channel_of, channels_of, parse
+from relay.account.heal.expected import (
+    action_at_stage,
+    expected_at_stage,
+    expected_webhooks,
+    is_update,
+    webhook_types_of,
+)
 from relay.account.heal.feed_events import FeedEvent, feed_events, has_next
 from relay.account.heal.hooks import ClockOffset
 from relay.account.heal.keys import Rule
 from relay.account.heal.lanes import lanes
 from relay.account.heal.limits import WIDEST
-from relay.account.heal.tells import action_at_stage, is_update, tells, told_at_stage, told_by_of
 from relay.model import Json
 from relay.model.accounts import DpTrigger
 from relay.model.heal import Exactness
@@ -118,19 +124,24 @@ CHANGES = [
     ("body", "event", "action"), CHANGES, ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_webhook_and_feed_agree_on_the_key_of_a_change(body: dict[str, Json], event: FeedEvent, action: str) -> None:
-    told, *updates = tells(event)
-    assert (told.channel, told.action) == ("updates" if told.key.rule is Rule.LEVEL else "account", action)
-    assert {told.action, told.key.told_by} & told_by_of(event.type) or is_update(event.type)
+    expected, *updates = expected_webhooks(event)
+    assert (expected.channel, expected.action) == ("updates" if expected.key.rule is Rule.LEVEL else "account", action)
+    assert {expected.action, expected.key.webhook_type} & webhook_types_of(event.type) or is_update(event.type)
     assert all(each.channel == "updates" for each in updates)
     found = {(hook.channel, hook.key): hook for hook in hooks(body)}
-    hook = found[told.channel, told.key.text]
+    hook = found[expected.channel, expected.key.text]
     assert hook.since <= CHANGED <= hook.until
     (made,) = events_of(body)
     assert made.type == action
 
 
 def test_no_two_changes_share_a_key() -> None:
-    keys = [tell.key.text for _body, event, _action in CHANGES for tell in tells(event) if tell.channel == "account"]
+    keys = [
+        expected.key.text
+        for _body, event, _action in CHANGES
+        for expected in expected_webhooks(event)
+        if expected.channel == "account"
+    ]
     assert len({*keys}) == len(keys)
 
 
@@ -148,30 +159,30 @@ def test_a_move_is_told_to_the_account_and_to_each_trigger_of_its_stage() -> Non
         DpChannel("status", Stage(3, 142)),
         DpChannel("call_in", STAGE),
     ]
-    told = [*tells(MOVES, triggers)]
-    assert [tell.channel for tell in told if tell.channel != "updates"] == [
+    expected = [*expected_webhooks(MOVES, triggers)]
+    assert [each.channel for each in expected if each.channel != "updates"] == [
         "account",
         "dp:status:2/142:",
         "dp:status:2/142:try=1",
     ]
     (hook,) = hooks(MOVED, query="try=1")
-    assert (hook.channel, hook.key) == (told[3].channel, told[3].key.text)
-    assert told[3].exactness is Exactness.EXACT
+    assert (hook.channel, hook.key) == (expected[3].channel, expected[3].key.text)
+    assert expected[3].exactness is Exactness.EXACT
 
 
 def test_a_trigger_that_waits_for_a_call_is_told_by_the_stage_of_its_lead() -> None:
     call = feed_event("incoming_call", "lead", 7, after=[{"note": {"id": 71}}])
     assert action_at_stage(call) == "call_in"
-    told = told_at_stage(7, "call_in", DpChannel("call_in", STAGE))
+    expected = expected_at_stage(7, "call_in", DpChannel("call_in", STAGE))
     (hook,) = hooks(item("leads", "call_in", {"id": "7", "status_id": "142", "pipeline_id": "2"}, dp=True))
-    assert (hook.channel, hook.key) == (told.channel, told.key.text)
+    assert (hook.channel, hook.key) == (expected.channel, expected.key.text)
 
 
 def test_a_lead_created_in_the_stage_comes_as_an_addition() -> None:
-    told = told_at_stage(7, "add", DpChannel("add", STAGE))
+    expected = expected_at_stage(7, "add", DpChannel("add", STAGE))
     (hook,) = hooks(item("leads", "add", {"id": "7", "status_id": "142", "pipeline_id": "2"}, dp=True))
-    assert (hook.channel, hook.key) == (told.channel, told.key.text)
-    assert told.key.rule is Rule.ONCE
+    assert (hook.channel, hook.key) == (expected.channel, expected.key.text)
+    assert expected.key.rule is Rule.ONCE
 
 
 def test_a_query_names_its_channel_whatever_its_order_and_escapes() -> None:
@@ -193,7 +204,7 @@ def test_a_period_of_a_customer_is_in_no_feed() -> None:
     assert hooks(item("customers", "period", {"id": "7", "period_id": "2"}, dp=True)) == []
 
 
-# ---- the times that a webhook can tell of
+# ---- the times that a webhook can report
 
 
 def test_the_body_of_a_leads_webhook_dates_its_change_however_late_it_comes() -> None:
@@ -236,7 +247,7 @@ def test_an_update_of_a_contact_tells_of_changes_just_before_it_alone() -> None:
 def test_an_update_that_amocrm_repeats_tells_of_no_change_just_before_it(
     minutes: int, clock: ClockOffset | None
 ) -> None:
-    """The change would be taken as told, by the state from before it; without the clock nothing shows a repeat."""
+    """The change would be taken as reported, by the state from before it; without the clock nothing shows a repeat."""
     came = CHANGED + timedelta(minutes=minutes, seconds=3)
     (hook,) = hooks(item("contacts", "update", {"id": "7", "updated_at": SECONDS}), received_at=came, clock=clock)
     is_repeat = minutes != 7 and clock is not None
@@ -259,14 +270,14 @@ def test_what_is_not_an_event_is_left_out_of_a_page() -> None:
     "values", [None, [], {}, "x", [None], [{}], [{"lead_status": None}], [{"lead_status": {"id": "142"}}]]
 )
 def test_a_value_of_another_shape_tells_of_nothing(values: Json) -> None:
-    assert [*tells(feed_event("lead_status_changed", "lead", 7, before=status(2, 11), after=values))] == []
-    assert [*tells(feed_event("entity_responsible_changed", "lead", 7, before=values, after=values))] == []
-    assert [*tells(feed_event("common_note_added", "lead", 7, after=values))] == []
+    assert [*expected_webhooks(feed_event("lead_status_changed", "lead", 7, before=status(2, 11), after=values))] == []
+    assert [*expected_webhooks(feed_event("entity_responsible_changed", "lead", 7, before=values, after=values))] == []
+    assert [*expected_webhooks(feed_event("common_note_added", "lead", 7, after=values))] == []
 
 
 def test_a_move_also_makes_an_update_of_the_lead() -> None:
     """In a channel of its own: one change, two webhooks."""
-    (update,) = [tell for tell in tells(MOVES) if tell.channel == "updates"]
+    (update,) = [expected for expected in expected_webhooks(MOVES) if expected.channel == "updates"]
     (hook,) = hooks(item("leads", "update", {"id": "7", **DATED}))
     assert (hook.channel, hook.key) == ("updates", update.key.text)
 
@@ -285,7 +296,7 @@ def test_only_what_is_wanted_is_asked_for() -> None:
 
 
 def test_a_type_is_looked_for_in_one_lane() -> None:
-    every = {tell.key.told_by for _body, event, _action in CHANGES for tell in tells(event)}
+    every = {expected.key.webhook_type for _body, event, _action in CHANGES for expected in expected_webhooks(event)}
     found = lanes(every, [DpChannel(action, STAGE) for action in ("chat", "call_in", "mail_in", "site_visit", "add")])
     for _body, event, _action in CHANGES:
         assert len([lane for lane in found if lane.takes(event.type)]) == 1, event.type

@@ -9,11 +9,11 @@ import pytest
 
 from relay.account.heal import matcher
 from relay.account.heal.drift import Differences, differences
+from relay.account.heal.expected import expected_webhooks
 from relay.account.heal.healer import TRIGGER_UNKNOWN
 from relay.account.heal.limits import limits
 from relay.account.heal.matcher import Matcher
 from relay.account.heal.settle import Settled, settle
-from relay.account.heal.tells import tells
 from relay.account.heal.verdicts import TRIGGER_DELAYED
 from relay.model.heal import HealRecord, HealState, Hook, StoredHook
 from tests.account.heal.amo import CHANGED
@@ -57,7 +57,7 @@ def test_a_webhook_is_compared_with_its_own_event_whichever_scan_settled_that() 
 
 def moved(id_: str, at: datetime) -> HealRecord:
     [event] = [event for _body, event, action in CHANGES if action == "leads.status"]
-    told, *_ = tells(event)
+    told, *_ = expected_webhooks(event)
     return record(told, event, event_id=id_, at=at)
 
 

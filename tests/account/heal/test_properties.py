@@ -175,8 +175,8 @@ def mark_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def by_entity_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events and webhooks match if they are about one entity."""
 
-    def key(told_by: str, *parts: Any, rule: Rule) -> Key:
-        return Key(f"{told_by}:{parts[0]}", rule)
+    def key(webhook_type: str, *parts: Any, rule: Rule) -> Key:
+        return Key(f"{webhook_type}:{parts[0]}", rule)
 
     monkeypatch.setattr(keys, "key", key)
 

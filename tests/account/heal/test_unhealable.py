@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from relay.account.heal.channels import DpChannel, Stage
+from relay.account.heal.expected import TRIGGERED_BY, expected_at_stage, expected_webhooks
 from relay.account.heal.keys import CAME, LEFT
 from relay.account.heal.lanes import LISTS
-from relay.account.heal.tells import TRIGGERED_BY, tells, told_at_stage
 from relay.account.heal.unhealable import LEFT_OUT, NO_TRIGGER, NOT_SENT, NOT_SHOWN, not_healed, why_not
 from relay.amocrm.vocabulary import ACTIONS_OF, HEALABLE, TRIGGERS
 from relay.model.accounts import DpTrigger, Heal, HealMode
@@ -33,9 +33,9 @@ def made() -> set[str]:
     found = {name for names in LISTS.values() for name in names}
     for type_ in types.known(kommo=False, fields={"leads": [{"id": 7}]}, without=frozenset()):
         for entity in [types.ENTITY_OF[type_]] if types.ENTITY_OF.get(type_) else ENTITIES:
-            for tell in tells(feed_event(type_, entity, 7, before=ANYTHING, after=ANYTHING)):
-                found |= {tell.action, tell.key.told_by}
-    at_stage = {told_at_stage(7, each, DpChannel(each, Stage(1, 2))).action for each in TRIGGERED_BY.values()}
+            for each in expected_webhooks(feed_event(type_, entity, 7, before=ANYTHING, after=ANYTHING)):
+                found |= {each.action, each.key.webhook_type}
+    at_stage = {expected_at_stage(7, each, DpChannel(each, Stage(1, 2))).action for each in TRIGGERED_BY.values()}
     return found | at_stage
 
 

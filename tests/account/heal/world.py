@@ -18,7 +18,7 @@ from relay.account.heal.healer import Healer, Scan
 from relay.account.heal.hooks import ClockOffset, hooks_of
 from relay.account.heal.limits import limits
 from relay.account.heal.reader import Params
-from relay.account.heal.wanted import AccountFacts, Wanted, told_by
+from relay.account.heal.wanted import AccountFacts, Wanted, webhook_type
 from relay.account.server_clock import ServerTime
 from relay.amocrm import events
 from relay.amocrm.change_times import all_dated
@@ -128,7 +128,7 @@ class World:
             mode=self.heal.mode,
             limits=limits(self.heal, kommo=account.kommo),
             account=account,
-            subscribed=frozenset(map(told_by, SETTINGS)),
+            subscribed=frozenset(map(webhook_type, SETTINGS)),
             triggers=tuple(self._triggers),
             most=self.heal.most,
         )

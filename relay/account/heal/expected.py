@@ -26,7 +26,7 @@ NOTES = frozenset(
         "outgoing_sms",
     }
 )
-"""Types of feed events that a `note` webhook tells of; a letter makes none."""
+"""Types of feed events that a `note` webhook reports; a letter makes none."""
 
 _CHANGED_TASKS = frozenset(
     {"task_completed", "task_deadline_changed", "task_type_changed", "task_text_changed", "task_result_added"}
@@ -66,8 +66,8 @@ TRIGGERED_BY: Mapping[str, str] = {
 """Feed events that fire a trigger of the stage that their lead is in -> its action."""
 
 
-class Tell(NamedTuple):
-    """A webhook that should have told of a feed event. `action` is its event's type, `leads.status`.
+class ExpectedWebhook(NamedTuple):
+    """A webhook that should have reported a feed event. `action` is its event's type, `leads.status`.
 
     `entity_id` is there if the feed's event is about another entity: a call is the contact's, its trigger the lead's.
     """
@@ -79,23 +79,24 @@ class Tell(NamedTuple):
     entity_id: str = ""
 
 
-def tells(event: FeedEvent, triggers: Iterable[DpChannel] = ()) -> Iterator[Tell]:
-    """The account-level webhook of an event, if there is one, and those of `triggers` that its own values tell of.
+def expected_webhooks(event: FeedEvent, triggers: Iterable[DpChannel] = ()) -> Iterator[ExpectedWebhook]:
+    """The account-level webhook of an event, if there is one, and those of `triggers` that its own values name.
 
-    For triggers whose lead's stage only the account knows, see `told_at_stage`.
+    For triggers whose lead's stage only the account knows, see `expected_at_stage`.
     """
     if (found := _of_the_account(event)) is not None:
         action, key, exactness = found
-        yield Tell(UPDATES if key.rule is Rule.LEVEL else ACCOUNT, action, key, exactness)
+        yield ExpectedWebhook(UPDATES if key.rule is Rule.LEVEL else ACCOUNT, action, key, exactness)
         if event.type in _ALSO_UPDATES and action != f"{event.entity}.update":
             also = keys.updated(event.entity, event.entity_id)
-            yield Tell(UPDATES, also.told_by, also, APPROXIMATE)
+            yield ExpectedWebhook(UPDATES, also.webhook_type, also, APPROXIMATE)
     if event.type == "lead_status_changed":
         old, new = stage(event.before), stage(event.after)
         if old and new:
             for each in triggers:
                 if each.action == "status" and each.stage == new:
-                    yield Tell(each.name, "leads.status", keys.moved_by_trigger(event.entity_id, old, new), EXACT)
+                    key = keys.moved_by_trigger(event.entity_id, old, new)
+                    yield ExpectedWebhook(each.name, "leads.status", key, EXACT)
 
 
 def action_at_stage(event: FeedEvent) -> str | None:
@@ -103,11 +104,11 @@ def action_at_stage(event: FeedEvent) -> str | None:
     return "add" if event.type == "lead_added" else TRIGGERED_BY.get(event.type)
 
 
-def told_at_stage(lead_id: int, action: str, trigger: DpChannel) -> Tell:
+def expected_at_stage(lead_id: int, action: str, trigger: DpChannel) -> ExpectedWebhook:
     """The webhook of a trigger, once it is known that its lead was in the trigger's stage."""
     key = keys.added("leads", lead_id) if action == "add" else keys.triggered(action, lead_id)
     exactness = STATE if action == "add" else APPROXIMATE
-    return Tell(trigger.name, f"leads.{action}", key, exactness, str(lead_id))
+    return ExpectedWebhook(trigger.name, f"leads.{action}", key, exactness, str(lead_id))
 
 
 def is_update(event_type: str) -> bool:
@@ -115,8 +116,8 @@ def is_update(event_type: str) -> bool:
     return event_type in _CHANGED_CARDS or event_type.endswith(("_linked", "_unlinked", "_value_changed"))
 
 
-def told_by_of(event_type: str) -> frozenset[str]:
-    """`lead_added` -> `leads.add`: the subscriptions whose webhooks tell of events of this type."""
+def webhook_types_of(event_type: str) -> frozenset[str]:
+    """`lead_added` -> `leads.add`: the types of webhooks that report events of this type."""
     one, _, past = event_type.rpartition("_")
     match event_type:
         case "lead_status_changed":
