@@ -11,7 +11,16 @@ from prometheus_client import CollectorRegistry
 from relay.admin import faults
 from relay.admin.api.problems import answer_with_problems
 from relay.admin.api.routes import PREFIX, Api
-from relay.admin.auth import ASKER, DOOR, NO_PAGES, Door, Pages, reject_cross_site, require_host, require_token
+from relay.admin.auth import (
+    ASKER,
+    NO_PAGES,
+    TOKEN_CHECK,
+    Pages,
+    TokenCheck,
+    reject_cross_site,
+    require_host,
+    require_token,
+)
 from relay.admin.health import HealthRoutes
 from relay.admin.metrics import MetricsRoute
 from relay.admin.tail import TailRoute
@@ -63,11 +72,11 @@ def admin(
     metrics, tail = MetricsRoute(registry, refresh, emit=emit), TailRoute(stream, targets)
     health, store = HealthRoutes(unready, remark), HealthRoutes(store_unready, remark)
     pages = console.pages if console else NO_PAGES
-    door = Door(bearers, emit=emit, clock=clock, proxies=proxies) if bearers else None
-    access = require_token(door, pages) if door else require_host(hosts)
+    check = TokenCheck(bearers, emit=emit, clock=clock, proxies=proxies) if bearers else None
+    access = require_token(check, pages) if check else require_host(hosts)
     app = web.Application(middlewares=_middlewares(access, pages, console))
-    if door:
-        app[DOOR] = door
+    if check:
+        app[TOKEN_CHECK] = check
     app.add_routes([*_own_paths(metrics, health, store, tail), web.post("/-/reload", _reloading(reload, api))])
     if api:
         app.add_routes(api.routes(stream))

@@ -68,8 +68,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Door:
-    """Tokens that are shown -> askers; wrong ones are counted by the address that they come from.
+class TokenCheck:
+    """Tokens of requests -> askers. Wrong ones are counted by the address that they come from.
 
     The right token passes from a locked-out address too: others behind the same proxy or NAT may have locked it out.
     `clock`: monotonic seconds.
@@ -91,11 +91,11 @@ class Door:
         self._proxies = proxies
 
     def asker(self, token: str) -> Asker | Expired | None:
-        """Who shows this token now."""
+        """Return the asker of this token, or that it has expired; None for a wrong one."""
         return self.bearers.asker(token, self.now())
 
     def refusal(self, request: web.Request, shown: Expired | None, *, guess: bool) -> web.HTTPException:
-        """Why there is no admission; a `guess` is counted, one that was right in its time is not."""
+        """Return the answer 401 or 429. A wrong `guess` is counted; an expired token is not."""
         client = self._proxies.client(request.remote, request.headers)
         seconds = self._lockouts.seconds_left(client)
         if guess and shown is None and not seconds and self._lockouts.count_failure(client):
@@ -108,11 +108,11 @@ class Door:
         return _unauthorized("this needs a token, as Authorization: Bearer …\n")
 
 
-DOOR = web.AppKey("door", Door)
-"""Where tokens are demanded."""
+TOKEN_CHECK = web.AppKey("token_check", TokenCheck)
+"""There if tokens are demanded."""
 
 
-def require_token(door: Door, pages: Pages = NO_PAGES) -> Middleware:
+def require_token(tokens: TokenCheck, pages: Pages = NO_PAGES) -> Middleware:
     """Require a bearer token or a cookie on every path but the public ones, of the role that the path demands."""
 
     @web.middleware
@@ -120,16 +120,16 @@ def require_token(door: Door, pages: Pages = NO_PAGES) -> Middleware:
         scheme, _, rest = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         given = rest.strip()
         bearer = scheme.lower() == "bearer"
-        asker = door.asker(given) if given and bearer else None
+        asker = tokens.asker(given) if given and bearer else None
         if isinstance(asker, Asker):
-            request[STILL_ADMITTED] = lambda: door.asker(given) == asker
+            request[STILL_ADMITTED] = lambda: tokens.asker(given) == asker
             return await _admitted(request, asker, handler, pages)
         if pages.session and not bearer:
             who = await _session(request, pages.session)
             if known := who():
                 request[STILL_ADMITTED] = lambda: who() == known
                 return await _admitted(request, known, handler, pages)
-        refusal = door.refusal(request, asker, guess=bool(given))
+        refusal = tokens.refusal(request, asker, guess=bool(given))
         if request.path in PUBLIC_PATHS or canonical(request) in pages.public:
             return await handler(request)
         raise refusal

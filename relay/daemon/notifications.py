@@ -78,10 +78,10 @@ class Notifications:
             await self._notifier.close()
 
     def _new_notifier(self, config: Config) -> "Notifier":
-        from relay.notify.notifier import Notifier, Surroundings
+        from relay.notify.notifier import Dependencies, Notifier
 
         store = self._store()
-        around = Surroundings(
+        given = Dependencies(
             store=store,
             relay=_own_name(store),
             host=socket.gethostname(),
@@ -91,7 +91,7 @@ class Notifications:
             clock=store.clock,
             new_client=self._new_client,
         )
-        return Notifier(around, config.notify)
+        return Notifier(given, config.notify)
 
 
 def _own_name(store: OwnedStore) -> str:

@@ -1,7 +1,7 @@
 """A listening socket -> at most N connections; to accept one more, it evicts one of them.
 
-Evicted is the connection that was accepted, or last got a 2xx, longest ago, of those without a response under way:
-idle, in the TLS handshake, still sending a request, or not reading the response.
+It evicts the connection that has gone longest without a 2xx, counted from the accept, of those without a response under
+way: idle, in the TLS handshake, still sending a request, or not reading the response.
 
 We accept ourselves, because the servers of asyncio and uvloop know neither a connection that is still in its TLS
 handshake nor a limit. Out of descriptors, asyncio's would fill the log and uvloop's reset each new connection.

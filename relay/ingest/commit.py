@@ -62,10 +62,13 @@ class PendingWebhook(ABC):
     """A webhook between its request and its commit.
 
     The decoder sets `routed`, `retransmission` (the window in which an equal body is one that amoCRM sent again),
-    `hooks` if its source heals, and, if it is unparsed, `webhook`. The rest is the committer's: `answered`: its request
-    has an answer, or nobody waits for one; `late`: that was a 503; `settled`: the store has replied, later replies are
-    ignored; `stripped`: a fault of ours keeps its events out; `commit_began`: when the store was first to be called, by
-    `perf_counter`.
+    `hooks` if its source heals, and, if it is unparsed, `webhook`. The committer sets the rest:
+
+    `answered`      its request has an answer, or is gone
+    `late`          that answer was a 503
+    `settled`       the store has replied; later replies are ignored
+    `stripped`      it is stored without its events, because of a fault of ours
+    `commit_began`  when the store was first to be called, by `perf_counter`
     """
 
     webhook: Webhook

@@ -1,10 +1,10 @@
-"""What each relay counts -> what is news of all relays together, told by the one that leads. Pure.
+"""What each relay counts -> what is news of all relays together, sent by the one that leads. Pure.
 
-Each relay publishes its report beside the store: how many deliveries to each target died and how many webhooks of each
-source were not readable, both of which only ever grow, and when each source's last webhook came. The relay that leads
-tells what has grown since the largest number that any relay says was told, and what holds otherwise than what was told
-last: that a source is silent, or something wrong with an account. So nothing is told twice when another one leads, or
-after a restart. Away from the database a relay tells its own, and its report says so afterwards.
+Each relay publishes a report beside the store: how many deliveries to each target died, how many webhooks of each
+source were not readable (both only grow), when the last webhook of each source came, and what it has sent of these.
+The relay that leads sends what has grown since the largest number that any report has as sent, and conditions that
+differ from those sent last: a source is silent, something is wrong with an account. So nothing is sent twice when
+another relay leads, or after a restart. Away from the database a relay sends its own, and its report says so later.
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ GRACE = timedelta(minutes=5)
 
 @dataclass(slots=True)
 class _Own:
-    """What this relay has counted: how often in all, and the values of the first that is not told."""
+    """What this relay has counted: how often in all, and the values of the first that is not sent yet."""
 
     number: int = 0
     values: Mapping[str, str] = field(default_factory=dict)
 
 
 class Counts:
-    """The counts of one relay, named `relay` among those that share the store, and what it knows to be told."""
+    """The counts of one relay, named `relay` among those that share the store, and what it knows to be sent."""
 
     def __init__(self, relay: str, began_at: datetime) -> None:
         self.relay = relay
@@ -43,7 +43,7 @@ class Counts:
     # ---- what this relay sees
 
     def count(self, fact: Fact) -> None:
-        """Count what will be told by the relay that leads."""
+        """Count what the relay that leads will send."""
         key = (fact.topic, fact.subject)
         own = self._own.setdefault(key, _Own())
         if own.number <= self._told_of(self.relay, key):

@@ -56,7 +56,7 @@ class NotifyStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Dependencies:
     """What a notifier is given. `folder`: where its file is. `console`: the address of the console, empty without one.
 
     `host`: what messages begin with, unless the routes give the installation a name.
@@ -77,9 +77,9 @@ class Surroundings:
 class Notifier:
     """Lives in one event loop; any thread may hand it signals."""
 
-    def __init__(self, around: Surroundings, receivers: Sequence[Notify]) -> None:
-        self._around = around
-        self._ledger = _ledger(around, receivers)
+    def __init__(self, given: Dependencies, receivers: Sequence[Notify]) -> None:
+        self._given = given
+        self._ledger = _ledger(given, receivers)
         self._receivers: dict[str, Receiver] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._stored: Json = None
@@ -105,9 +105,9 @@ class Notifier:
         """Notify these from now on."""
         kept = {name: each for name, each in self._receivers.items() if each.of in receivers}
         self._retired += [each for name, each in self._receivers.items() if name not in kept]
-        around = self._around
+        given = self._given
         self._receivers = {
-            each.name: kept.get(each.name) or Receiver(each, clock=around.clock, new_client=around.new_client)
+            each.name: kept.get(each.name) or Receiver(each, clock=given.clock, new_client=given.new_client)
             for each in receivers
         }
         self._ledger.use(receivers)
@@ -134,7 +134,7 @@ class Notifier:
 
     def _take(self, signal: Signal) -> None:
         try:
-            self._ledger.on(signal, self._around.clock())
+            self._ledger.on(signal, self._given.clock())
         except Exception as error:  # noqa: BLE001  a fault here must not stop what has emitted the signal
             self._fault(error)
 
@@ -142,10 +142,10 @@ class Notifier:
         said = repr(error)
         if said != self._failed:
             self._failed = said
-            self._around.emit(Notice(level="error", text="internal error: notifications go on", fields={"error": said}))
+            self._given.emit(Notice(level="error", text="internal error: notifications go on", fields={"error": said}))
 
     async def _turn(self) -> None:
-        now = self._around.clock()
+        now = self._given.clock()
         try:
             await self._gather(now)
         except Exception as error:  # noqa: BLE001  what other relays report must not keep its own from being told
@@ -161,7 +161,7 @@ class Notifier:
     # ---- what relays that share the store tell each other
 
     async def _gather(self, now: datetime) -> None:
-        spool = self._around.store.spool()
+        spool = self._given.store.spool()
         if spool and (spool.direct or (not spool.forwarding and now - spool.since > BLIP)):
             self._ledger.spool(direct=spool.direct, now=now)
         if self._gathered_at and now - self._gathered_at < GATHER_EVERY and spool:
@@ -172,10 +172,10 @@ class Notifier:
         if not self._began and not away:
             return
         self._gathered_at = now
-        relay = self._around.relay
+        relay = self._given.relay
         if spool is None or away:
             self._ledger.gather({relay: self._ledger.counts.report()}, now)
-        elif self._around.store.leads():
+        elif self._given.store.leads():
             with suppress(StoreError, TimeoutError):
                 reports = await self._reports()
                 self._ledger.gather({**reports, relay: self._ledger.counts.report()}, now)
@@ -185,33 +185,33 @@ class Notifier:
         with suppress(StoreError, TimeoutError):
             found = await self._reports()
             self._began = True
-            if before := found.get(self._around.relay):
+            if before := found.get(self._given.relay):
                 self._ledger.counts.begin(before)
 
     async def _reports(self) -> Mapping[str, Json]:
         async with asyncio.timeout(GATHER_WITHIN):
-            reports = (await self._around.store.status()).reports
+            reports = (await self._given.store.status()).reports
         return {name.removeprefix(REPORT): each.value for name, each in reports.items() if name.startswith(REPORT)}
 
     # ---- sending
 
     def _send(self, now: datetime) -> None:
-        for digest, entries in self._ledger.due(now, self._around.local):
+        for digest, entries in self._ledger.due(now, self._given.local):
             task = self._loop.create_task(self._send_to(digest, entries, now))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
     async def _send_to(self, digest: Digest, entries: Sequence[Entry], now: datetime) -> None:
-        around, of = self._around, digest.receiver
+        given, of = self._given, digest.receiver
         speaker = Speaker(
             language=of.language,
-            name=of.installation or around.host,
-            relay=around.relay,
-            local=around.local,
-            links=bool(around.console),
+            name=of.installation or given.host,
+            relay=given.relay,
+            local=given.local,
+            links=bool(given.console),
         )
         try:
-            said = notification(entries, speaker, console=around.console, now=now)
+            said = notification(entries, speaker, console=given.console, now=now)
             reply = await self._receivers[of.name].send(said)
         except Exception as error:  # noqa: BLE001  one message that cannot be made must not stop the others
             reply = Reply(result=Result.REFUSED, detail=f"internal error: {error!r}")
@@ -219,13 +219,13 @@ class Notifier:
         outcome: str = reply.result
         match reply.result:
             case Result.SENT:
-                digest.sent(around.clock())
+                digest.sent(given.clock())
             case Result.RETRY:
-                if lost := digest.failed(around.clock(), asked=reply.asked):
-                    around.emit(_notified(of.name, "dropped", lost, reply))
+                if lost := digest.failed(given.clock(), asked=reply.asked):
+                    given.emit(_notified(of.name, "dropped", lost, reply))
             case Result.REFUSED:
-                lines = digest.refused(around.clock())
-        around.emit(_notified(of.name, outcome, lines, reply))
+                lines = digest.refused(given.clock())
+        given.emit(_notified(of.name, outcome, lines, reply))
 
     async def _close_retired(self) -> None:
         if not self._sending:
@@ -238,18 +238,18 @@ class Notifier:
         value = self._ledger.stored()
         if value != self._stored:
             with suppress(OSError):
-                state_file.write(self._around.folder, value)
+                state_file.write(self._given.folder, value)
                 self._stored = value
 
 
-def _ledger(around: Surroundings, receivers: Sequence[Notify]) -> Ledger:
+def _ledger(given: Dependencies, receivers: Sequence[Notify]) -> Ledger:
     """Go on from what the process before has stored, or begin anew if another version has, or a person."""
-    stored, now = state_file.read(around.folder), around.clock()
+    stored, now = state_file.read(given.folder), given.clock()
     try:
-        ledger = Ledger(around.relay, now, stored)
+        ledger = Ledger(given.relay, now, stored)
         ledger.use(receivers)
     except (AttributeError, KeyError, TypeError, ValueError):
-        return Ledger(around.relay, now)
+        return Ledger(given.relay, now)
     return ledger
 
 

@@ -2,8 +2,8 @@
 
     plan ─▶ bury ─▶ scrub ─▶ erase ─▶ what came meanwhile ─▶ receipt ─▶ rewrite
 
-Nothing that tells a phone or a name goes before every text that they are looked for in: so a run that is killed may be
-repeated, and finds what is left.
+Records with a phone or a name are erased last: the texts in which these occur are found by them. So a run that was
+killed can be repeated, and finds what is left.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class _Found:
     """What a look through the history has found. `last`: the newest webhook that was looked at."""
 
     seqs: list[int] = field(default_factory=list)
-    telling: set[int] = field(default_factory=set)  # those that tell a phone, a mail or a name
+    identifying: set[int] = field(default_factory=set)  # those with a phone, a mail or a name
     whole: set[int] = field(default_factory=set)  # events
     traces: set[Trace] = field(default_factory=set)
     types: Counter[str] = field(default_factory=Counter)
@@ -83,7 +83,7 @@ class _Found:
     def add(self, webhook: StoredWebhook, planned: Planned) -> None:
         self.seqs.append(webhook.seq)
         if planned.traces:
-            self.telling.add(webhook.seq)
+            self.identifying.add(webhook.seq)
         self.whole |= {each.seq for each in planned.erased.events if each.how is Extent.WHOLE}
         self.traces |= planned.traces
         self.types += planned.types
@@ -107,7 +107,7 @@ async def forget(store: OperationsStore, scope: Scope, act: AuditEntry, *, dry_r
     await store.erasure.bury([Tombstone(ref, scope.source, act.at, act.id) for ref in sorted(scope.refs)], act)
     texts = await store.erasure.scrub(lambda text: bool(finder.kinds(text)), found.whole)
     # what tells a name last: a repeated run looks for it, too
-    dead = await _erase(store, scope, sorted(found.seqs, key=lambda seq: (seq in found.telling, seq)), act)
+    dead = await _erase(store, scope, sorted(found.seqs, key=lambda seq: (seq in found.identifying, seq)), act)
     if dead:  # what was in flight may have told something since
         await store.erasure.scrub(lambda text: bool(finder.kinds(text)), found.whole)
     late = await _look(store, scope, after=found.last - UNDER_WAY, until=act.at)

@@ -8,7 +8,7 @@ ROOT = 0
 
 
 def writable_by_others(path: Path) -> str | None:
-    """Who may write the file, and the command that ends it; None if only we or root, or if its status is unknown."""
+    """Say which others may write the file, and the command that ends it; None if there are none, or none are known."""
     try:
         status = path.stat()
     except OSError:

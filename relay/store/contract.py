@@ -178,7 +178,7 @@ class DeliveryStore(Protocol):
         """
         ...
 
-    async def fulfil_probes(self, wishes: Mapping[str, datetime]) -> None:
+    async def fulfil_probes(self, requested: Mapping[str, datetime]) -> None:
         """Mark these requests of `due` as fulfilled by this owner; one made later than the time given stays."""
         ...
 
@@ -187,7 +187,7 @@ class DeliveryStore(Protocol):
         ...
 
     async def published_health(self) -> Mapping[str, HealthReport]:
-        """Return what was published last, by the daemon before too; of several that live, by whom it is seen worst."""
+        """Return what was published last, by an earlier daemon too; of several living ones the worst health."""
         ...
 
     async def show(self, id_: str) -> WebhookRecord | None:

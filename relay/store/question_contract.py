@@ -1,7 +1,7 @@
 """What a store promises to those who ask what happened; errors are as `contract` says.
 
-A `budget` bounds a look through history that no index answers: it ends before a step for which the time would not do,
-and the page says by `searched_to` how far it got, and by `next` where to go on. None: it looks to the end.
+A `budget` bounds the time of a look through history for which there is no index. The look ends before the step that
+would exceed it; the page's `searched_to` says how far it came, `next` where to go on. None: it looks to the end.
 """
 
 from collections.abc import Sequence

@@ -95,8 +95,8 @@ async def test_a_viewer_learns_which_paths_and_methods_there_are(client: Client,
 
 async def test_a_path_that_no_table_names_is_for_operators(tokens: Tokens, relay: Relay) -> None:
     """Who adds a path and forgets its role has not opened it."""
-    door = auth.Door(tokens.known, emit=relay.signals.append, clock=lambda: 0.0)
-    app = web.Application(middlewares=[auth.require_token(door)])
+    check = auth.TokenCheck(tokens.known, emit=relay.signals.append, clock=lambda: 0.0)
+    app = web.Application(middlewares=[auth.require_token(check)])
     app.router.add_get("/new/{name}", _answer)
     app.router.add_get("/api/v1/new/{name}", _answer)
     client = await relay.connect(app)

@@ -124,7 +124,7 @@ class Sessions:
         self._read_at = self._now()
 
     def _still(self, request: web.Request, key: bytes) -> Asker | None:
-        """Whose the cookie is; nobody's once another key is known, which streams have looked for."""
+        """Return the asker of the cookie; None once another key is in force, which streams have looked for here."""
         if self._is_stale():
             self._read_again()
         return self._asker(request, key) if key == self._key else None
@@ -181,7 +181,7 @@ class Sessions:
 
 
 def _claimed(text: str) -> str:
-    """Whom a cookie says that it is of: nobody has verified that yet."""
+    """Return the name in a cookie, which is not verified yet."""
     _, payload = URLSafeSerializer(b"").loads_unsafe(text)
     name = payload.get("name") if isinstance(payload, Mapping) else None
     return name if isinstance(name, str) else ""

@@ -12,7 +12,7 @@ from relay.operations.access.entries import ADMIN, LOOPBACK, VIEWER, Entry
 from relay.operations.asker import Asker, Role
 
 ON_LOOPBACK = Asker(name=LOOPBACK, role=Role.OPERATOR, payloads=True)
-"""Whoever asks a relay that has no tokens: it listens on loopback alone."""
+"""The asker of each request to a relay without tokens, which listens on loopback alone."""
 
 
 @frozen
@@ -42,7 +42,7 @@ class Bearers:
         return {each.name: each.expires_at for each in self._entries.values() if each.expires_at}
 
     def asker(self, text: str, now: datetime) -> Asker | Expired | None:
-        """Who shows this token; None for one that is wrong, was replaced or removed."""
+        """Return the asker of this token; None for one that is wrong, was replaced or removed."""
         fixed = [asker for asker, token in self._fixed if token.matches(text)]
         entry = self._entries.get(tokens.id_of(text) or "")
         shown = tokens.matches(text, entry.sha256 if entry else None)
@@ -55,7 +55,7 @@ class Bearers:
     def named(self, name: str, now: datetime) -> tuple[Asker, bytes] | None:
         """The asker of this name, and the hash of its token; None without one that is in force.
 
-        For whoever has shown the token before: a new token has another hash.
+        For a session: a token that replaces the one it began with has another hash.
         """
         for asker, token in self._fixed:
             if asker.name == name:

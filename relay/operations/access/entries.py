@@ -49,7 +49,7 @@ class Entry:
 
     @property
     def asker(self) -> Asker:
-        """Whoever shows this token."""
+        """The asker of this token."""
         return Asker(name=self.name, role=self.role, payloads=self.payloads or self.role is Role.OPERATOR)
 
 

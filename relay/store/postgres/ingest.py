@@ -1,7 +1,7 @@
 """Insert webhooks, their events and deliveries: a batch by one statement, in one transaction that is sent whole.
 
-If one of a batch is stored, or repeats an equal one, that statement inserts nothing, and they are inserted in an
-interactive transaction, in their order: those of which nothing is stored together, each other one alone.
+If any webhook of the batch is stored already, or repeats an equal one, that statement inserts nothing. An interactive
+transaction then inserts the batch in its order: webhooks of which nothing is stored together, each other one alone.
 """
 
 import time

@@ -501,8 +501,8 @@ class PostgresStore:
         due = await self._queue.due(targets)
         return replace(due, probes=self._probes.unmet(due.probes))
 
-    async def fulfil_probes(self, wishes: Mapping[str, datetime]) -> None:
-        await self._work.run([self._probes.meet(wishes, self.clock())])
+    async def fulfil_probes(self, requested: Mapping[str, datetime]) -> None:
+        await self._work.run([self._probes.meet(requested, self.clock())])
 
     async def publish_health(self, reports: Mapping[str, HealthReport]) -> None:
         await self._work.run(conditions.publish_health(self._name, reports))

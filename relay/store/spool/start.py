@@ -24,8 +24,8 @@ async def open_spool(
     """Own the spool at `path`: made if missing, refused if it is a relay's own store or another program's file.
 
     One that is damaged or gone is renamed `NAME.damaged-<time>`, its webhooks are noted as lost, and a new one is
-    begun; but only if `check_shared`, which raises a StoreError or ConfigurationError otherwise, finds the shared store
-    there. Raises what a SQLite store would.
+    begun; but only if the shared store is there: `check_shared` raises a StoreError or ConfigurationError otherwise.
+    Raises what a SQLite store would.
     """
 
     check_may_be_spool(path)

@@ -264,8 +264,8 @@ class SpoolingStore:
     async def release(self, deliveries: Sequence[Delivery], *, now: datetime) -> int:
         return await self._shared.release(deliveries, now=now)
 
-    async def fulfil_probes(self, wishes: Mapping[str, datetime]) -> None:
-        await self._shared.fulfil_probes(wishes)
+    async def fulfil_probes(self, requested: Mapping[str, datetime]) -> None:
+        await self._shared.fulfil_probes(requested)
 
     async def publish_health(self, conditions: Mapping[str, HealthReport]) -> None:
         await self._shared.publish_health(conditions)

@@ -294,8 +294,8 @@ class SqliteStore:
     async def due(self, targets: Sequence[str]) -> Due:
         return await self._read(lambda cursor: claims.due(cursor, targets))
 
-    async def fulfil_probes(self, wishes: Mapping[str, datetime]) -> None:
-        await self._writer.submit(lambda cursor: target_conditions.fulfil_probes(cursor, wishes))
+    async def fulfil_probes(self, requested: Mapping[str, datetime]) -> None:
+        await self._writer.submit(lambda cursor: target_conditions.fulfil_probes(cursor, requested))
 
     async def publish_health(self, conditions: Mapping[str, HealthReport]) -> None:
         await self._writer.submit(lambda cursor: target_conditions.publish_health(cursor, conditions))

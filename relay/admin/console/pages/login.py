@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
-from relay.admin.auth import ASKER, DOOR
+from relay.admin.auth import ASKER, TOKEN_CHECK
 from relay.admin.console import forms
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
@@ -26,15 +26,15 @@ async def log_in(request: web.Request) -> web.Response:
     """Give a cookie for the right token. Wrong ones are counted as those in a header are."""
     form = await forms.fields(request)
     following, token = own_path(form.get("next")), form.get("token", "").strip()
-    door, sessions = request.app.get(DOOR), request.app.get(SESSIONS)
-    if door is None or sessions is None:  # on loopback without tokens nobody logs in
+    check, sessions = request.app.get(TOKEN_CHECK), request.app.get(SESSIONS)
+    if check is None or sessions is None:  # on loopback without tokens nobody logs in
         return forms.see_other(following)
-    asker = door.asker(token) if token else None
+    asker = check.asker(token) if token else None
     if isinstance(asker, Asker):
         response = forms.see_other(following)
         await sessions.begin(response, asker)
         return response
-    refusal = door.refusal(request, asker, guess=bool(token))
+    refusal = check.refusal(request, asker, guess=bool(token))
     page = await render(
         request, "login.html", status=refusal.status, following=following, refused=_said(refusal, asker)
     )
