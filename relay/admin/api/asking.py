@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from relay.admin.api.acts import Acts, Wanted, act_id_of, digest_of, key_id_of
-from relay.admin.short_turns import ShortTurns
 from relay.errors import ConflictError, StoreBusy
 from relay.operations import lookup
 from relay.operations.asker import Asker, Role
@@ -65,7 +64,6 @@ class Asking:
         self._console = console
         self._acts = Acts(store)
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
-        self._turns = ShortTurns()
         self._long = _Queue(MAX_LONG, "acts that take long")
         self._dry_runs = _Queue(MAX_DRY_RUNS, "dry runs")
         self._remote = _Queue(MAX_REMOTE, "tests of receivers")
@@ -159,8 +157,7 @@ class Asking:
         except TimeoutError:
             raise StoreBusy(f"{MAX_AT_ONCE} questions and acts are under way: ask again") from None
         try:
-            with self._turns.taken():
-                return await run()
+            return await run()
         finally:
             self._places.release()
 

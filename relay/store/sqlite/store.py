@@ -68,7 +68,7 @@ from relay.store.sqlite.owner import register
 from relay.store.sqlite.questions import SqliteQuestions
 from relay.store.sqlite.rewriting import Rewriting
 from relay.store.sqlite.session_key_file import SessionKeyFile
-from relay.store.sqlite.sql import PREPARED, rows
+from relay.store.sqlite.sql import PREPARED, Row, rows
 from relay.store.sqlite.wal import LONGEST_WAL, Wal
 from relay.store.sqlite.watermark import Watermark
 from relay.store.sqlite.writer import BUSY, BUSY_TIMEOUT, FATAL, Writer
@@ -525,10 +525,25 @@ class SqliteStore:
             raise StoreFailed(CLOSED)
         try:
             with _as_store_errors(self._path):
-                return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
+                await self._writer.readers.wait()
+                found = await self._loop.run_in_executor(self._reading, self._run_read, run)
+                await self._writer.readers.wait()
+                return found
         except StoreFailed as failure:
             await self._cannot_read(failure)
             raise
+
+    def _run_read(self, run: Callable[[apsw.Cursor], T]) -> T:
+        """In the thread that reads."""
+        commits, cursor = self._writer.readers.of_one_read(), self._reader.cursor()
+
+        def row_after_commits(_cursor: apsw.Cursor, row: Row) -> Row:
+            commits.wait()
+            return row
+
+        commits.wait()
+        cursor.row_trace = row_after_commits
+        return run(cursor)
 
     async def _cannot_read(self, failure: StoreFailed) -> None:
         """Do what a read that failed asks for beside its error: nothing, webhooks can still be stored and delivered."""

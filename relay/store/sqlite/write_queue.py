@@ -8,13 +8,15 @@ that may wait do not wake it: they share the next commit, which costs more than 
 import select
 from asyncio import AbstractEventLoop, Future, TimerHandle, get_running_loop
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import apsw
+
+from relay.store.sqlite.give_way import GiveWay
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -62,6 +64,8 @@ class WriteQueue:
         self._stored = 0  # writes of the last batch that make the database grow
         self._closing = False
         self._refusal: Exception | None = None  # once the thread has ended
+        self._unanswered = 0  # messages that were queued and have no reply yet
+        self.readers = GiveWay(self._loop)
 
     @property
     def idle(self) -> bool:
@@ -123,6 +127,7 @@ class WriteQueue:
     def put(self, writes: Writes[Any, Any]) -> None:
         """Queue a message; the thread is not woken for it."""
         self._waiting.append(writes)
+        self._unanswered += 1
 
     def _wake(self) -> None:
         self._waking = False
@@ -133,14 +138,18 @@ class WriteQueue:
             self._loop.call_soon(self._pass_on, [(each, [error] * len(each.arguments)) for each in self.take_rest()])
         elif not self._woken:
             self._woken = True
+            self.readers.begin()
             self._wakes.put(None)
 
-    def _pass_on(self, batch: Iterable[tuple[Writes[Any, Any], Sequence[Any]]]) -> None:
+    def _pass_on(self, batch: Sequence[tuple[Writes[Any, Any], Sequence[Any]]]) -> None:
         for writes, replies in batch:
             try:
                 writes.on_replies(replies)
             except Exception as error:  # noqa: BLE001  a fault over one message is not the others'
                 self._loop.call_exception_handler({"message": "a reply of the store", "exception": error})
+        self._unanswered -= len(batch)
+        if not self._unanswered:
+            self.readers.end()
 
     # ---- in the thread
 
@@ -174,7 +183,7 @@ class WriteQueue:
         """Return all that is queued now."""
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
-    def reply(self, batch: Iterable[tuple[Writes[Any, Any], Sequence[Any]]]) -> None:
+    def reply(self, batch: Sequence[tuple[Writes[Any, Any], Sequence[Any]]]) -> None:
         """Have the loop pass the replies of each message on."""
         self._loop.call_soon_threadsafe(self._pass_on, batch)
 

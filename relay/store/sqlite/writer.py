@@ -79,6 +79,7 @@ class Writer:
         self.submit = self._queue.submit
         self.submit_one_of_many = self._queue.submit_one_of_many
         self.submit_many = self._queue.submit_many
+        self.readers = self._queue.readers
         self._cuts: list[Future[bool]] = []
         self._wal = wal
         connection.set_wal_hook(self._note_wal)

@@ -1,0 +1,134 @@
+"""`relay.store.sqlite.give_way`: reads wait for a commit that is under way, but not for ever."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from relay.store.sqlite import give_way
+from relay.store.sqlite.give_way import GiveWay
+from relay.store.sqlite.write_queue import WriteQueue, run_each
+from tests.store.conftest import NOON, open_sqlite, routed, to, webhook
+
+EVER = 30.0
+"""Seconds; a test that waits for it fails by its own limit of time or by what it asserts."""
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(give_way, "LONGEST", EVER)
+
+
+@pytest.fixture
+async def readers() -> GiveWay:
+    return GiveWay(asyncio.get_running_loop())
+
+
+async def turns(number: int = 5) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_a_read_does_not_wait_if_no_commit_is_under_way(readers: GiveWay, patient: None) -> None:
+    await asyncio.wait_for(readers.wait(), 5)
+    await asyncio.wait_for(asyncio.to_thread(readers.of_one_read().wait), 5)
+
+
+async def test_reads_wait_until_the_commit_has_ended(readers: GiveWay, patient: None) -> None:
+    readers.begin()
+    with ThreadPoolExecutor() as threads:
+        waits = [
+            asyncio.ensure_future(readers.wait()),
+            asyncio.get_running_loop().run_in_executor(threads, readers.of_one_read().wait),
+        ]
+        done, _ = await asyncio.wait(waits, timeout=0.05)
+        readers.end()
+        assert not done
+        await asyncio.wait_for(asyncio.gather(*waits), 5)
+
+
+async def test_a_read_waits_no_longer_than_that_in_all(readers: GiveWay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(give_way, "LONGEST", 0.01)
+    readers.begin()
+    await readers.wait()
+    read = readers.of_one_read()
+    await asyncio.to_thread(read.wait)
+
+    def never(_timeout: float) -> bool:
+        raise AssertionError("waited again")
+
+    monkeypatch.setattr(read, "_free", _Busy(never))
+    read.wait()
+
+
+class _Busy:
+    def __init__(self, wait: Any) -> None:
+        self.wait = wait
+
+    def is_set(self) -> bool:
+        return False
+
+
+async def test_a_reader_that_was_cancelled_is_no_trouble(readers: GiveWay, patient: None) -> None:
+    readers.begin()
+    one, other = asyncio.ensure_future(readers.wait()), asyncio.ensure_future(readers.wait())
+    await turns()
+    one.cancel()
+    await turns()
+    readers.end()
+    await asyncio.wait_for(other, 5)
+    assert one.cancelled()
+
+
+async def test_readers_go_on_after_whoever_waited_for_the_commit(patient: None) -> None:
+    queue, order = WriteQueue(), list[str]()
+
+    async def commit() -> None:
+        await queue.submit(lambda _cursor: None)
+        order.append("committed")
+
+    async def read() -> None:
+        await queue.readers.wait()
+        order.append("read")
+
+    writing = asyncio.ensure_future(commit())
+    await turns()
+    reading = asyncio.ensure_future(read())
+    await turns()
+    assert order == []
+    queue.reply([(each, [None]) for each in queue.take()])
+    await asyncio.gather(writing, reading)
+    assert order == ["committed", "read"]
+
+
+async def test_readers_wait_for_what_was_queued_behind_a_commit(patient: None) -> None:
+    queue = WriteQueue()
+    queue.submit_many(run_each, [lambda _cursor: None], lambda _replies: None)
+    first = queue.take()
+    queue.submit_many(run_each, [lambda _cursor: None], lambda _replies: None)
+    reading = asyncio.ensure_future(queue.readers.wait())
+    queue.reply([(each, [None]) for each in first])
+    await turns()
+    assert not reading.done()
+    queue.reply([(each, [None]) for each in queue.take()])
+    await asyncio.wait_for(reading, 5)
+
+
+async def test_questions_to_a_store_wait_for_its_commit(tmp_path: Path, patient: None) -> None:
+    store = open_sqlite(tmp_path, NOON)
+    other = apsw.Connection(str(tmp_path / "relay.db"))
+    try:
+        other.execute("begin immediate")  # so that the commit takes long
+        keeping = store.keep(webhook(1), [routed(1, to())])
+        await turns()
+        asking = asyncio.ensure_future(store.status())
+        done, _ = await asyncio.wait([keeping, asking], timeout=0.1)
+        other.execute("rollback")
+        assert not done
+        await asyncio.gather(keeping, asking)
+    finally:
+        other.close()
+        await store.close()
