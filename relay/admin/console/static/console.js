@@ -4,11 +4,13 @@ import "./vendor/htmx-4.0.1.esm.min.js";
 import "./vendor/hx-sse-4.0.1.min.js";
 import { keys } from "./keys.js";
 import { live } from "./live.js";
+import { menu } from "./menu.js";
 import { times } from "./times.js";
 
 document.documentElement.classList.add("js");
 // What was counted may be done meanwhile: a page that the browser kept is asked for anew.
 window.addEventListener("pageshow", (event) => event.persisted && document.querySelector("form[data-once]") && location.reload());
 times();
+menu();
 keys();
 live();
