@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import pytest
-from aiohttp import web
+from aiohttp import FormData, web
 
 from relay.admin.api.asking import Asking
 from relay.admin.console.drafts import Draft, draft_of
@@ -18,7 +18,7 @@ from relay.model.notify import Kind, Notify, Slack
 from relay.routes.config import Config, parse
 from relay.store.contract import Archive
 from tests.admin.console.conftest import BEARERS, FOLLOWED, VIEWER, Client, Seen, see, sent
-from tests.cli.conftest import OFFER, ROUTES, SECRETS
+from tests.cli.conftest import OFFER, ROUTES, SECRETS, event_of
 from tests.notify.fakes import FakeSlack, served
 
 Build: TypeAlias = Callable[..., web.Application]
@@ -157,6 +157,32 @@ async def test_a_draft_begins_with_the_routes_in_force_and_is_tried_without_thei
     assert "Request to sales-bot POST ${MASKED_1}" in seen.text
     broken = await put(browser, "/routes/try", body=BODY, text="version: 1\nroutes: 7")
     assert "routes: must be a list" in broken.text and "routes: 7" in broken.source
+
+
+@pytest.mark.parametrize("id_", [OFFER, event_of(OFFER), event_of(OFFER).upper(), f" {OFFER[:23]} "])
+async def test_a_draft_is_tried_with_the_id_of_a_stored_event(id_: str, browser: Client) -> None:
+    begun = await see(browser, f"/routes/try?draft=1&id={OFFER}")
+    [draft] = re.findall(r'<textarea name="text"[^>]*>(.*?)</textarea>', begun.source, re.DOTALL)
+    assert "offer-made ✓ yes → sales-bot, warehouse" in begun.text and f">{OFFER}</textarea>" in begun.source
+    edited = html.unescape(draft).replace("to: [sales-bot, warehouse]", "to: [sales-bot]")
+    seen = await put(browser, "/routes/try", body=id_, text=edited)
+    assert "offer-made ✓ yes → sales-bot" in seen.text and "sales-bot, warehouse" not in seen.text
+    assert "Request to sales-bot POST ${MASKED_1}" in seen.text
+    assert "body" in (await see(browser, "/routes/diff")).form("/routes/try")
+    file = FormData({"body": id_, "text": ""})
+    file.add_field("file", edited.encode(), filename="routes.yaml")
+    answer = await browser.post("/routes/try", data=file)
+    assert "offer-made ✓ yes → sales-bot" in Seen(await answer.text()).text
+
+
+async def test_an_id_that_nothing_has_is_said_and_stays_in_the_form(browser: Client, guarded: Client) -> None:
+    unknown = "019ab000-9999"
+    headers = {"Cookie": f"{COOKIE}=ru"}
+    text = await (await browser.post("/routes/try", data={"body": unknown, "text": ""}, headers=headers)).text()
+    assert f"✗ в хранилище нет id, который начинается с '{unknown}'" in Seen(text).text
+    assert f">{unknown}</textarea>" in text
+    refused = await guarded.post("/routes/try", data={"body": OFFER, "text": ROUTES}, headers=VIEWER)
+    assert "sees no field values" in Seen(await refused.text()).text
 
 
 async def test_warnings_of_a_draft_are_in_the_language_of_the_page(browser: Client) -> None:

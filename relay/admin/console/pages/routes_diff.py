@@ -9,7 +9,7 @@ from aiohttp import web
 
 from relay.admin.auth import ASKER
 from relay.admin.console import drafts
-from relay.admin.console.forms import posted
+from relay.admin.console.forms import Posted, posted
 from relay.admin.console.page import ASKING, Page, ask, render
 from relay.errors import NotAllowed
 from relay.operations.documents.routes import CheckDocument, RoutesDiffDocument
@@ -75,17 +75,21 @@ async def download(request: web.Request) -> web.Response:
 
 
 async def _draft(request: web.Request) -> Form:
-    """A file that was chosen goes before the text in the field. Browsers send CRLF of fields."""
     form = await posted(request)
-    file, text = form.get("file"), form.get("text")
-    if isinstance(file, web.FileField) and file.filename:
-        text = file.file.read().decode("utf-8-sig", "replace")
     since, after = form.get("since"), form.get("after")
     return Form(
-        text=text.replace("\r\n", "\n") if isinstance(text, str) else "",
+        text=text_of(form),
         since=since if isinstance(since, str) and since in SPANS else SPANS[0],
         after=after if isinstance(after, str) and after else None,
     )
+
+
+def text_of(form: Posted) -> str:
+    """The draft: a file that was chosen goes before the text in the field. Browsers send CRLF of fields."""
+    file, text = form.get("file"), form.get("text")
+    if isinstance(file, web.FileField) and file.filename:
+        text = file.file.read().decode("utf-8-sig", "replace")
+    return text.replace("\r\n", "\n") if isinstance(text, str) else ""
 
 
 async def _page(
