@@ -9,9 +9,11 @@ from rich.text import Text
 from relay.cli.desk import Place, place_options
 from relay.cli.options import asynchronous, json_option
 from relay.cli.output import cell, print_document, put, table
+from relay.cli.target_table import deaths
 from relay.operations.documents.activity import ActivityDocument, SourceDocument
 from relay.operations.documents.overview import FindingDocument, OverviewDocument
 from relay.operations.durations import ago
+from relay.operations.finding_texts import Kind
 from relay.operations.overview import OVERVIEW
 from relay.operations.status import Everything
 
@@ -39,15 +41,18 @@ async def overview(place: Place, as_json: bool) -> None:
         return
     put(cell(f"{seen.level}: {seen.line}" if not seen.problems else seen.level, STYLES[seen.level]))
     if seen.problems:
-        put(*(line for each in seen.problems for line in _finding(each)))
+        put(*(line for each in seen.problems for line in _finding(each, seen)))
     if seen.sources:
         put("", _sources(seen))
     if seen.activity:
         put("", *_activity(seen.activity))
 
 
-def _finding(finding: FindingDocument) -> Iterator[Text]:
+def _finding(finding: FindingDocument, seen: OverviewDocument) -> Iterator[Text]:
     yield cell(finding.text, STYLES[finding.level])
+    if finding.kind == Kind.DEAD:
+        of = (each for each in seen.status.targets if each.target == finding.target)
+        yield from (Text("  ").append_text(line) for each in of for line in deaths(each, seen.at))
     yield cell(f"  {finding.advice}")
 
 

@@ -19,7 +19,7 @@ from relay.cli.output import cell, counted, document_line, labelled, note, print
 from relay.cli.relay_table import relays, shared
 from relay.cli.store import spool_option
 from relay.cli.subscription_lines import subscriptions
-from relay.cli.target_table import target_table, why_stopped
+from relay.cli.target_table import deaths, target_table, why_stopped
 from relay.cli.times import short
 from relay.errors import ConfigurationError, RelayError, StoreBusy
 from relay.operations import upkeep, views
@@ -138,8 +138,8 @@ async def watch_on(
 def _show(seen: StatusDocument, before: StatusDocument | None) -> None:
     """`before`: the last look, with which numbers are compared."""
     put(target_table(seen, before) if seen.targets else "no targets")
-    if stopped := [line for each in seen.targets for line in why_stopped(each, seen)]:
-        put("", *stopped)
+    if why := [line for each in seen.targets for line in (*why_stopped(each, seen), *deaths(each, seen.at))]:
+        put("", *why)
     _show_intake(seen)
 
 

@@ -1,4 +1,4 @@
-"""Targets of a status -> a table, and lines that say why nothing is delivered to one."""
+"""Targets of a status -> a table, and lines that say why nothing is delivered to one, or why its deliveries died."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -94,6 +94,13 @@ def why_stopped(target: TargetDocument, seen: StatusDocument) -> Iterator[Text]:
         if seen.daemon is not None and not target.paused:
             none = "; none waits" if target.idle else ""
             yield cell(f"{name}: {_next_probe(report, seen.at)}{none}")
+
+
+def deaths(target: TargetDocument, now: datetime) -> Iterator[Text]:
+    """Why the last of its dead deliveries died and when, and since when they do: nothing if there are none."""
+    if of := target.deaths:
+        first = f", the first of {target.dead} {ago(now - of.first_at)}" if target.dead > 1 else ""
+        yield cell(f"{target.target}: died {ago(now - of.last_at)}{first}: {of.why}")
 
 
 def _where(target: TargetDocument, health: Health, seen: StatusDocument) -> str:

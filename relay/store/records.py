@@ -85,14 +85,25 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deaths:
+    """When the first and the last of some dead deliveries died, and why the last one did."""
+
+    first_at: datetime
+    last_at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetStatus:
     """The backlog of a target. `dead`: without reparsed and dismissed ones; `oldest_at`: arrival of its oldest pending.
 
+    `deaths`: of those that `dead` counts, None if there are none.
     `condition`: as a relay sees it; where several share the store, as it is seen worst, and `conditions` by relay.
     """
 
     pending: int = 0
     dead: int = 0
+    deaths: Deaths | None = None
     oldest_at: datetime | None = None
     pause: Pause | None = None
     condition: HealthReport | None = None

@@ -23,7 +23,8 @@ def test_each_finding_is_followed_by_what_to_do(run: Run, kept: Path) -> None:
         "no daemon runs",
         "  start relay run, or its service; the end of its log says why it stopped",
     ]
-    assert "warehouse: 1 dead" in lines
+    [died] = [lines[at + 1] for at, line in enumerate(lines) if line == "warehouse: 1 dead"]
+    assert died.startswith("  warehouse: died ") and died.endswith(" d ago: 400 is in dead_on")
     assert any(line.startswith("  mend the target, then relay replay") for line in lines)
     [source] = [line.split() for line in lines if line.startswith("crm")]
     assert source == ["crm", "-", "-", "0", "0", "of", "100", "not", "watched"]

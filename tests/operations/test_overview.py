@@ -131,4 +131,6 @@ async def test_a_viewer_sees_the_same_but_no_error_text(store: Archive, desk: De
     viewer = Desk(store, replace(VIEWER), config=desk.config)
     seen = await viewer.ask(OVERVIEW, Everything())
     assert "canary" not in str(seen)
+    [died] = [each.deaths.why for each in seen.status.targets if each.deaths]
+    assert died == "400 ***"
     assert seen.problems == (await desk.ask(OVERVIEW, Everything())).problems

@@ -12,7 +12,7 @@ import pytest
 from relay.model import Dead, Delivered, Retention, RetryAt, RoutedEvent, State, Webhook
 from relay.signals import Committed, Signal
 from relay.store.contract import Archive
-from relay.store.records import Filter, TargetStatus
+from relay.store.records import Deaths, Filter, TargetStatus
 from tests.store.conftest import (
     MINUTE,
     NOON,
@@ -253,7 +253,7 @@ async def test_the_status_counts_by_target_also_claimed_ones(store: Archive) -> 
     await store.keep(webhook(2), [routed(2, to(lease=MINUTE), after=-MINUTE), routed(3, to())])
     assert (await store.status()).targets == {
         "bot": TargetStatus(pending=2, oldest_at=NOON - MINUTE),
-        "dwh": TargetStatus(dead=1),
+        "dwh": TargetStatus(dead=1, deaths=Deaths(first_at=NOON, last_at=NOON, why="no")),
     }
 
 
@@ -447,7 +447,8 @@ async def test_the_status_counts_dead_ones_beside_pending_ones(store: Archive) -
     [dead] = await store.keep(webhook(1), [routed(1, to(lease=MINUTE))])
     await store.settle(dead, REFUSED, Dead("no"), now=NOON)
     await store.keep(webhook(2), [routed(2, to())])
-    assert (await store.status()).targets == {"bot": TargetStatus(pending=1, dead=1, oldest_at=NOON)}
+    died = Deaths(first_at=NOON, last_at=NOON, why="no")
+    assert (await store.status()).targets == {"bot": TargetStatus(pending=1, dead=1, deaths=died, oldest_at=NOON)}
 
 
 async def test_a_close_commits_what_was_asked_for_before(opener: Reopen) -> None:

@@ -10,7 +10,8 @@ import pytest
 from relay.model import Dead, Retention, RetryAt, State
 from relay.store.contract import Archive
 from relay.store.postgres import dismiss as postgres_dismiss
-from relay.store.records import Filter
+from relay.store.records import Deaths, Filter
+from relay.store.sqlite import deaths as sqlite_deaths
 from relay.store.sqlite import dismiss as sqlite_dismiss
 from tests.store.conftest import MINUTE, NOON, REFUSED, act, claim, deliver, open_sqlite, routed, to, webhook
 from tests.store.test_raw import raw
@@ -57,6 +58,23 @@ async def test_dismissed_ones_are_listed_and_counted_apart_if_that_is_asked_for(
         assert [each.event_id for each in await store.find(wanted, limit=9)] == [event]
         assert await store.count(wanted) == {"bot": 1}
     assert await store.count(DEAD) == {"bot": 2}
+
+
+async def test_the_status_says_when_the_first_and_the_last_died_that_count_and_why(store: Archive) -> None:
+    for number, hours in ((1, 3), (2, 9), (3, 1), (4, 7)):
+        [one] = await store.keep(webhook(number), [routed(number, to(lease=MINUTE))])
+        await store.settle(one, REFUSED, Dead(f"no {number}"), now=NOON + timedelta(hours=hours))
+    await store.keep(webhook(5), [routed(5, to("dwh"))])
+    targets = (await store.status()).targets
+    first, last = NOON + timedelta(hours=1), NOON + timedelta(hours=9)
+    assert targets["bot"].deaths == Deaths(first_at=first, last_at=last, why="no 2")
+    assert targets["dwh"].deaths is None
+    await store.dismiss(Filter(event_ids=("event-0002",)), act(1))
+    await store.replay(Filter(event_ids=("event-0003",)), act(2))
+    first, last = NOON + timedelta(hours=3), NOON + timedelta(hours=7)
+    assert (await store.status()).targets["bot"].deaths == Deaths(first_at=first, last_at=last, why="no 4")
+    await store.dismiss(Filter(), act(3))
+    assert (await store.status()).targets["bot"].deaths is None
 
 
 async def test_only_what_is_dead_and_wanted_is_dismissed_and_only_once(store: Archive) -> None:
@@ -215,6 +233,16 @@ async def test_what_a_reroute_would_plan_is_what_it_plans(store: Archive) -> Non
 
 
 # ---- how SQLite finds it
+
+
+async def test_sqlite_finds_the_first_and_the_last_death_of_a_target_by_an_index(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path, NOON)
+    plan = [row[3] for row in store._connection.execute(f"explain query plan {sqlite_deaths.DEATHS}")]
+    await store.close()
+    assert [line for line in plan if line.startswith("SEARCH")] == [
+        "SEARCH deliveries USING INDEX deliveries_deaths (target=?)"
+    ] * 3
+    assert [line for line in plan if line.startswith("SCAN deliveries ") and "deliveries_dea" not in line] == []
 
 
 async def test_sqlite_finds_what_it_dismisses_and_drops_by_partial_indexes(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from relay.model import Health
 from relay.operations.documents.marks import PERSONAL, REASON, AnyJson, Moment
-from relay.store.records import Disk, HealthReport, Pause, RelayStanding
+from relay.store.records import Deaths, Disk, HealthReport, Pause, RelayStanding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,24 @@ def breaker_document(report: HealthReport, *, running: bool) -> BreakerDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeathsDocument:
+    """When the first and the last of a target's dead deliveries died, and why the last one did."""
+
+    first_at: Moment
+    last_at: Moment
+    why: Annotated[str, REASON]
+
+
+def deaths_document(deaths: Deaths) -> DeathsDocument:
+    """The document of deaths."""
+    return DeathsDocument(first_at=deaths.first_at, last_at=deaths.last_at, why=deaths.why)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetDocument:
     """A target and its backlog; `in_routes` is null if there is no routes file that can be used.
 
+    `deaths`: of those that `dead` counts; null if there are none.
     `breakers`: by the relay that sees it so, where several share the store; `breaker` is the worst of them. `idle`: a
     circuit is open only because no delivery comes to close it.
     """
@@ -65,6 +80,7 @@ class TargetDocument:
     target: str
     pending: int
     dead: int
+    deaths: DeathsDocument | None
     oldest_at: Moment | None
     paused: PausedDocument | None
     breaker: BreakerDocument | None

@@ -11,7 +11,7 @@ from relay.store.postgres import guards
 from relay.store.postgres.clock import NOW
 from relay.store.postgres.conditions import ACTIVITY
 from relay.store.postgres.connection import Row, Statement
-from relay.store.records import AckGap, HealthReport, Pause, RelayStanding, Report, Status, TargetStatus, worst
+from relay.store.records import AckGap, Deaths, HealthReport, Pause, RelayStanding, Report, Status, TargetStatus, worst
 from relay.store.times import from_ms
 
 # the pending ones are in two partial indexes: asked as state = 'pending' alone, the whole table is read
@@ -24,10 +24,14 @@ select target, sum(n)::bigint, (select received_at from events where seq = min(o
   where state = 'pending' and claim is not null group by target
 ) both_parts group by target
 """
-DEAD = (
-    "select target, count(*) from deliveries"
-    " where state = 'dead' and why <> 'reparsed' and dismissed_at is null group by target"
-)
+_COUNTED = "state = 'dead' and why <> 'reparsed' and dismissed_at is null"
+_OF_DEAD = f"select settled_at, why from deliveries where target = dead.target and {_COUNTED} order by settled_at"
+DEAD = f"""
+select dead.target, n, first.settled_at, last.settled_at, last.why
+from (select target, count(*) as n from deliveries where {_COUNTED} group by target) dead
+cross join lateral ({_OF_DEAD} limit 1) first
+cross join lateral ({_OF_DEAD} desc limit 1) last
+"""
 PAUSES = "select target, paused_at, who, reason from pauses"
 LIVING = "array(select name from relays where gone_at is null)"
 # a relay that is gone reports nothing anew: it counts only where none lives, as what was seen last
@@ -103,7 +107,10 @@ def losses(found: Sequence[Row]) -> tuple[AckGap, ...]:
 def _targets(
     pending: Sequence[Row], dead: Sequence[Row], paused: Sequence[Row], seen: Sequence[Row]
 ) -> dict[str, TargetStatus]:
-    known: dict[str, TargetStatus] = {target: TargetStatus(dead=number) for target, number in dead}
+    known: dict[str, TargetStatus] = {
+        target: TargetStatus(dead=number, deaths=Deaths(first_at=from_ms(first), last_at=from_ms(last), why=why))
+        for target, number, first, last, why in dead
+    }
     for target, number, oldest in pending:
         oldest_at = None if oldest is None else from_ms(oldest)
         known[target] = replace(known.get(target, TargetStatus()), pending=number, oldest_at=oldest_at)

@@ -25,6 +25,7 @@ from relay.store.records import (
 )
 from relay.store.rows import attempt_of, delivery_of, page, start_of, webhook_of
 from relay.store.sqlite.ack_gaps import losses
+from relay.store.sqlite.deaths import deaths
 from relay.store.sqlite.entity_index import ABOUT
 from relay.store.sqlite.guards import records as guards
 from relay.store.sqlite.owner import standing
@@ -260,15 +261,7 @@ def _targets(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
 
 
 def _backlog(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
-    """Counted in the partial indexes: they hold what is pending or dead, not the history.
-
-    Not what is dead as reparsed: it has events in its place, and no replay would end an alert about it.
-    """
-    sql = (
-        "select target, count(*) from deliveries"
-        " where state = 'dead' and why <> 'reparsed' and dismissed_at is null group by target"
-    )
-    dead = dict(cursor.execute(sql))
+    """Counted in the partial indexes: they hold what is pending or dead, not the history."""
     pending = rows(
         cursor,
         "select target, n, (select received_at from events where seq = oldest) from ("
@@ -277,10 +270,10 @@ def _backlog(cursor: apsw.Cursor) -> dict[str, TargetStatus]:
         "  where state = 'pending' group by claimed, target"
         " ) group by target)",
     )
-    standing = {target: TargetStatus(dead=number) for target, number in dead.items()}
+    standing = {target: TargetStatus(dead=number, deaths=when) for target, (number, when) in deaths(cursor).items()}
     for target, number, oldest in pending:
         oldest_at = None if oldest is None else from_ms(oldest)  # None: the event is gone or corrupt (as above)
-        standing[target] = TargetStatus(pending=number, dead=dead.get(target, 0), oldest_at=oldest_at)
+        standing[target] = replace(standing.get(target, TargetStatus()), pending=number, oldest_at=oldest_at)
     return standing
 
 

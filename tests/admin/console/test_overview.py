@@ -61,6 +61,7 @@ async def test_what_was_not_read_or_taken_or_let_in_is_counted_without_an_alarm(
 async def test_all_is_not_well_while_something_is_dead(browser: Client) -> None:
     seen = await see(browser, "/")
     assert "All is well." not in seen.text and "warehouse: 1 dead delivery" in seen.text
+    assert "It died 0 s ago: 400 is in dead_on" in seen.text
 
 
 async def test_a_target_that_fails_says_why_and_when_it_is_probed(browser: Client, store: Archive) -> None:
