@@ -17,7 +17,7 @@ from relay.admin.console.live_rows import ROWS, LiveRows
 from relay.admin.console.moments import moment_of
 from relay.admin.console.page import ASKING, SESSIONS, WAITING, link, new_key
 from relay.admin.console.pages.overview import LATEST
-from relay.admin.console.sentences import said
+from relay.admin.console.sentences import said, said_of_file
 from relay.admin.console.session import Sessions
 from relay.admin.console.site import PAGES, navigation
 from relay.admin.console.static import CANONICAL, ICON, PATH, Static
@@ -119,6 +119,7 @@ def _environment(app: web.Application, static: Static) -> Environment:
         instant=filters.instant,
         json=filters.json,
         said=said,
+        said_of_file=said_of_file,
         size=filters.size,
         span=filters.span,
         type=type_word,

@@ -1,4 +1,4 @@
-"""Errors in a routes file that are met most, for `sentences`: the others stay in English."""
+"""Errors in a routes file that are met most, for `sentences`."""
 
 from relay.operations.translatable import N_
 

@@ -5,10 +5,13 @@ The desk speaks English, to commands and programs alike. What has no pattern her
 
 import re
 from functools import lru_cache
+from string import Formatter
 
 from relay.admin.console.draft_sentences import DRAFT_SENTENCES
+from relay.admin.console.file_sentences import FILE_SENTENCES
 from relay.admin.console.languages import ENGLISH, gettext, language
 from relay.admin.console.lint_sentences import LINT_SENTENCES
+from relay.admin.console.template_sentences import TEMPLATE_SENTENCES
 from relay.operations.translatable import N_
 
 SENTENCES = (
@@ -65,7 +68,6 @@ SENTENCES = (
     N_("{name}: webhook in amoCRM wrong account"),
     N_("{name}: webhook in amoCRM no rights"),
     N_("{name}: webhook in amoCRM unpaid"),
-    *LINT_SENTENCES,
     *DRAFT_SENTENCES,
     # what cannot be done, or found
     N_("{name} is not paused: see relay status"),
@@ -126,11 +128,26 @@ SENTENCES = (
     N_("not UTF-8: byte {n}; `relay reparse --charset` reads it in another charset"),
 )
 
+OF_FILES = (*LINT_SENTENCES, *FILE_SENTENCES, *TEMPLATE_SENTENCES)
+"""What else is said of a routes file."""
+
 MOST_JOINED = 10
 """Semicolons and colons between sentences of the desk; a text with more is a target's answer, and stays as it is."""
+LONGEST = 2_000
+"""Characters of a message about a routes file: the sentences of a longer one are not looked for."""
 
-_INNER = ("length", "sentence")
-"""Parts that are sentences themselves."""
+_INNER = frozenset({"length", "sentence", "rest", "token", "token2", "word"})
+"""Parts that are sentences or words themselves."""
+_KINDS = {
+    "n": r"(?:0x)?[0-9a-f.]+",
+    "m": r"[0-9]+",
+    "name": r"\S+",
+    "quoted": r"'.*?'|\S+",
+    "word": r"\w+(?: \w+)?",
+    "token": r"`.*?`|[^`:]+",
+    "token2": r"`.*?`|[^`:]+",
+    "rest": r".*",
+}
 
 
 def said(text: str) -> str:
@@ -138,35 +155,64 @@ def said(text: str) -> str:
     return text if language() == ENGLISH else _said(text, language())
 
 
+def said_of_file(text: str) -> str:
+    """Messages about a routes file, each on a line of its own, maybe with its place, in the language of the page."""
+    if language() == ENGLISH or len(text) > LONGEST:
+        return text
+    return "\n".join(_said_of_line(each, language()) for each in text.split("\n"))
+
+
+def _said_of_line(line: str, spoken: str) -> str:
+    """`routes.yaml:5:3  routes[0].to: is missing`."""
+    placed = _PLACED.fullmatch(line)
+    if placed is None:
+        return _said(line, spoken, of_file=True)
+    said = _said(placed[2], spoken, of_file=True)
+    path, colon, rest = placed[2].partition(": ")
+    if said == placed[2] and colon:  # a path with blanks in it
+        said = f"{path}: {_said(rest, spoken, of_file=True)}"
+    return placed[1] + said
+
+
 @lru_cache(maxsize=4096)
-def _said(text: str, _language: str) -> str:
-    for pattern, sentence in _patterns():
+def _said(text: str, spoken: str, *, of_file: bool = False) -> str:
+    for pattern, sentence in _patterns(of_file=of_file):
         if found := pattern.fullmatch(text):
-            parts = {name: said(part) if name in _INNER else part for name, part in found.groupdict().items()}
+            inner = {name: part for name, part in found.groupdict().items() if name in _INNER}
+            parts = found.groupdict() | {name: _said(part, spoken, of_file=of_file) for name, part in inner.items()}
             return gettext(sentence).format(**parts)
     if text.count("; ") + text.count(": ") > MOST_JOINED:
         return text
     first, semicolon, rest = text.partition("; ")
     if semicolon:
-        return f"{said(first)}; {said(rest)}"
+        return f"{_said(first, spoken, of_file=of_file)}; {_said(rest, spoken, of_file=of_file)}"
     parameter, colon, rest = text.partition(": ")
-    return f"{parameter}: {said(rest)}" if colon and " " not in parameter else text
+    return f"{parameter}: {_said(rest, spoken, of_file=of_file)}" if colon and " " not in parameter else text
 
 
-@lru_cache(maxsize=1)
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    return [(re.compile(_pattern(each), re.DOTALL), each) for each in SENTENCES]
+@lru_cache(maxsize=2)
+def _patterns(*, of_file: bool) -> list[tuple[re.Pattern[str], str]]:
+    """Of a routes file the longest sentences first; those that begin with anything at all are looked at last.
+
+    There a semicolon is between sentences, never in a hole of one.
+    """
+    of_files = sorted(OF_FILES if of_file else (), key=lambda each: -len(_HOLE.sub("", each)))
+    first = [each for each in of_files if not _HOLE.match(each)]
+    last = [each for each in of_files if _HOLE.match(each)]
+    anything = r"(?:(?!; ).)+" if of_file else ".+"
+    return [(re.compile(_pattern(each, anything), re.DOTALL), each) for each in (*first, *SENTENCES, *last)]
 
 
-def _pattern(sentence: str) -> str:
-    """Each `{n}` becomes a group of that name, of what it may hold."""
-    kinds = {"n": r"(?:0x)?[0-9a-f.]+", "m": r"[0-9]+", "name": r"\S+"}
-    seen = set[str]()
+_PLACED = re.compile(r"(\S+:[0-9]+:[0-9]+  (?:[^\s:]+: )?)(.*)")
+_HOLE = re.compile(r"(?<!\{)\{\w+\}")
 
-    def group(found: re.Match[str]) -> str:
-        if (name := found[1]) in seen:
-            return f"(?P={name})"
-        seen.add(name)
-        return f"(?P<{name}>{kinds.get(name, '.+')})"
 
-    return re.sub(r"\\\{(\w+)\\\}", group, re.escape(sentence))
+def _pattern(sentence: str, anything: str) -> str:
+    """Each `{n}` becomes a group of that name, of what it may hold; a doubled brace is one."""
+    seen, parts = set[str](), list[str]()
+    for text, name, _, _ in Formatter().parse(sentence):
+        parts.append(re.escape(text))
+        if name:
+            parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_KINDS.get(name, anything)})")
+            seen.add(name)
+    return "".join(parts)
