@@ -243,6 +243,7 @@ async def test_sqlite_finds_the_first_and_the_last_death_of_a_target_by_an_index
         "SEARCH deliveries USING INDEX deliveries_deaths (target=?)"
     ] * 3
     assert [line for line in plan if line.startswith("SCAN deliveries ") and "deliveries_dea" not in line] == []
+    assert [line for line in plan if "TEMP B-TREE" in line] == [], "it has them in their order"
 
 
 async def test_sqlite_finds_what_it_dismisses_and_drops_by_partial_indexes(tmp_path: Path) -> None:
