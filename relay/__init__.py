@@ -35,8 +35,7 @@ private listener serves `admin`. Its `admin.api`, its pages in `admin.console` a
 question and act of an operator to `operations.desk`, which checks the role and masks what a viewer may not see.
 
 If the routes file has accounts, `account.service` asks amoCRM's own API, on one relay of those that share a store: it
-watches the webhooks there (`account.guard`), and heals what none told of (`account.heal`). `account_signals` are its
-part of `signals`.
+watches the webhooks there (`account.guard`), and creates the events that no webhook brought (`account.heal`).
 
 If the routes file has `notify`, the daemon imports `notify`: it turns signals into messages to people, grouped and
 in their language, and nothing waits for it.

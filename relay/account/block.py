@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from relay.account_signals import AccountBlocked
 from relay.errors import Blocked, StoreError
 from relay.model import Account
 from relay.signals import Emit
+from relay.signals.account import AccountBlocked
 from relay.store.account_records import AccountRecords
 
 LOOKED_UP_EACH = 10.0  # seconds, while it is blocked

@@ -16,7 +16,6 @@ from relay.account.limiter import Limiter, Priority
 from relay.account.server_clock import ServerClock, ServerTime
 from relay.account.session import ConnectionLost, Params, Session
 from relay.account.tokens import Tokens
-from relay.account_signals import AccountAsked, AccountOutcome
 from relay.errors import (
     AccountAway,
     AccountError,
@@ -29,6 +28,7 @@ from relay.errors import (
 )
 from relay.model import Account, Json, Secret
 from relay.signals import Emit
+from relay.signals.account import AccountAsked, AccountOutcome
 
 PAUSES = 4  # after so many 429 in a row a request is given up; the next ones wait as long
 

@@ -28,7 +28,6 @@ from relay.account.needs import needed_settings
 from relay.account.self_test import self_test
 from relay.account.token_watch import EVERY as TOKEN_EVERY
 from relay.account.token_watch import TokenWatch
-from relay.account_signals import NamesNotRefreshed
 from relay.errors import AccountError, ConfigurationError
 from relay.model import HealMode, Source
 from relay.model.heal import BEAT_EVERY
@@ -36,6 +35,7 @@ from relay.model.subscription import GuardRecord
 from relay.routes.config import Config
 from relay.routes.plan import plan
 from relay.signals import Emit
+from relay.signals.account import NamesNotRefreshed
 from relay.store.contract import OwnedStore
 
 FLUSH_EVERY = 10.0  # seconds

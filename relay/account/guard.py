@@ -25,13 +25,13 @@ from relay.account.subscription import (
     state_after,
     state_of,
 )
-from relay.account_signals import SubscriptionChanged, SubscriptionReenabled
 from relay.errors import AccountError
 from relay.model import Json, Secret, Source
 from relay.model.accounts import Reenable
 from relay.model.heal import Span
 from relay.model.subscription import GuardRecord, SubscriptionState, SwitchedOff
 from relay.signals import Emit
+from relay.signals.account import SubscriptionChanged, SubscriptionReenabled
 from relay.store.guard_contract import GuardStore
 
 ON = frozenset({SubscriptionState.OK, SubscriptionState.SETTINGS_DIFFER})

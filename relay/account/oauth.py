@@ -20,10 +20,10 @@ from datetime import datetime, timedelta
 from relay.account.grants import ENDPOINT, LIFE, by_refresh, read_grant
 from relay.account.limiter import Limiter, Priority
 from relay.account.session import Session
-from relay.account_signals import AccountGrantLost, AccountTokenRead
 from relay.errors import AccountAway, AccountError, StoreError, TokenRefused
 from relay.model import Account, OAuthGrant, Secret
 from relay.signals import Emit
+from relay.signals.account import AccountGrantLost, AccountTokenRead
 from relay.store.account_records import AccountRecords, Grant, HeldRecord
 
 SHARE_OF_LIFE = 0.5  # after which an access token is renewed

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from relay.account.client import AccountClient
 from relay.account.limiter import Priority
 from relay.account.renamed import host_after, new_host
-from relay.account_signals import TOKEN_WARNED_OF, AccountRenamed, AccountTokenEnds, AccountTokenRead
 from relay.errors import AccountError
 from relay.signals import Emit
+from relay.signals.account import TOKEN_WARNED_OF, AccountRenamed, AccountTokenEnds, AccountTokenRead
 
 EVERY = timedelta(minutes=10)
 """A clock that was not told for an hour is not known, and a token that lives for a day is renewed after half of it."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import orjson
 
-from relay.account_signals import NameOutdated, RoutesResumed, RouteStopped
 from relay.errors import StoreBusy
 from relay.operations.reroute import reroute_resumed
 from relay.rfc3339 import rfc3339
 from relay.routes.config import Config
 from relay.signals import Emit
+from relay.signals.account import NameOutdated, RoutesResumed, RouteStopped
 from relay.store.contract import Archive
 
 FILE = "relay-routes-stopped.json"

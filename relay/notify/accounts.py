@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from relay.account_signals import (
+from relay.notify.facts import AccountSeen
+from relay.rfc3339 import rfc3339
+from relay.signals.account import (
     TOKEN_WARNED_OF,
     AccountAsked,
     AccountBlocked,
@@ -17,8 +19,6 @@ from relay.account_signals import (
     AccountTokenEnds,
     AccountTokenRead,
 )
-from relay.notify.facts import AccountSeen
-from relay.rfc3339 import rfc3339
 
 FOR_GOOD = timedelta(seconds=30)
 """A token that is refused for less time may just have been renewed."""

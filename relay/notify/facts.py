@@ -10,16 +10,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from relay.account_signals import (
-    AccountAsked,
-    AccountBlocked,
-    AccountGrantLost,
-    AccountTokenEnds,
-    AccountTokenRead,
-    SourceScanned,
-    SubscriptionChanged,
-    SubscriptionReenabled,
-)
 from relay.model import Dead, Reason
 from relay.model.heal import HealState
 from relay.model.notify import Kind
@@ -38,6 +28,16 @@ from relay.signals import (
     SpoolRefused,
     SpoolSetAside,
     WebhookStored,
+)
+from relay.signals.account import (
+    AccountAsked,
+    AccountBlocked,
+    AccountGrantLost,
+    AccountTokenEnds,
+    AccountTokenRead,
+    SourceScanned,
+    SubscriptionChanged,
+    SubscriptionReenabled,
 )
 
 MAX_PROBLEM = 200  # characters of the first problem of a file

@@ -3,7 +3,12 @@
 from collections.abc import Iterable
 from logging import ERROR, INFO, WARNING
 
-from relay.account_signals import (
+from relay.model.subscription import SubscriptionState
+from relay.observe.heal import HealObserver
+from relay.observe.log import Log
+from relay.observe.metrics import Metrics
+from relay.rfc3339 import rfc3339
+from relay.signals.account import (
     AccountAsked,
     AccountBlocked,
     AccountGrantLost,
@@ -21,11 +26,6 @@ from relay.account_signals import (
     SubscriptionChanged,
     SubscriptionReenabled,
 )
-from relay.model.subscription import SubscriptionState
-from relay.observe.heal import HealObserver
-from relay.observe.log import Log
-from relay.observe.metrics import Metrics
-from relay.rfc3339 import rfc3339
 
 SUBSCRIPTION_LEVELS = {SubscriptionState.OK: INFO, SubscriptionState.API_AWAY: WARNING}
 """The other states lose webhooks."""

@@ -3,10 +3,10 @@
 What is healed is counted where it is decided; the webhooks that come of it are counted like any other.
 """
 
-from relay.account_signals import SourceScanned
 from relay.model.heal import HealState
 from relay.observe.log import Log
 from relay.observe.metrics import Metrics
+from relay.signals.account import SourceScanned
 
 COUNTED = frozenset(HealState) - {HealState.SEEN, HealState.WAITING}
 """The states that a scan ends with; what waits is decided later."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import orjson
 from prometheus_client import CollectorRegistry
 
-from relay.account_signals import AccountSignal
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.model import Delivered, Delivery, Reason, RoutedEvent, VerdictName, Webhook
 from relay.model.event_names import EventNames, as_line
@@ -46,6 +45,7 @@ from relay.signals import (
     WebhookRejected,
     WebhookStored,
 )
+from relay.signals.account import AccountSignal
 
 OTHER = "other"
 OUTCOMES = (

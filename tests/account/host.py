@@ -15,9 +15,9 @@ from relay.account.client import AccountClient
 from relay.account.limiter import Limiter
 from relay.account.session import Session
 from relay.account.tokens import LongLivedToken, Tokens
-from relay.account_signals import AccountAsked
 from relay.model import Account, Secret
 from relay.signals import Signal
+from relay.signals.account import AccountAsked
 from relay.store.sqlite.account_files import AccountFiles
 
 TOKEN = "canary.api.token"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from relay.account.block import Block
-from relay.account_signals import AccountBlocked
 from relay.errors import Blocked
 from relay.signals import Signal
+from relay.signals.account import AccountBlocked
 from relay.store.account_records import AccountRecord
 from relay.store.sqlite.account_files import AccountFiles
 from tests.account.host import Host

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from relay.account.block import LOOKED_UP_EACH
 from relay.account.limiter import Priority
-from relay.account_signals import AccountBlocked
 from relay.errors import AccountAway, AccountError, Blocked, Forbidden, RateLimited, TokenRefused
 from relay.model import Secret
+from relay.signals.account import AccountBlocked
 from relay.store.sqlite.account_files import AccountFiles
 from tests.account.host import TOKEN, Asking, Host, asking, html, serving
 from tests.delivery.virtual import run

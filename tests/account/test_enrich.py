@@ -19,7 +19,6 @@ from relay.account.enrich.enricher import Enricher
 from relay.account.enrich.fetch import Cards
 from relay.account.limiter import Priority
 from relay.account.session import Params
-from relay.account_signals import Enriched, EnrichOutcome
 from relay.amocrm.cards import Subject, only, subject
 from relay.amocrm.events import dump, load
 from relay.daemon.settings import Settings
@@ -30,6 +29,7 @@ from relay.model.enrich import HOLD, LATE, Enrich, Part
 from relay.observe import Observer
 from relay.observe.log import Log
 from relay.signals import Signal
+from relay.signals.account import Enriched, EnrichOutcome
 from relay.store.contract import Archive
 from relay.store.open import SqliteUrl
 from tests.e2e.processes import free_port

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from relay.account.guard import Guard
-from relay.account_signals import SubscriptionChanged, SubscriptionReenabled
 from relay.errors import AccountAway
 from relay.model import Guard as GuardSetting
 from relay.model import Reenable, Secret, Source
 from relay.model.heal import Span
 from relay.model.subscription import SubscriptionState, SwitchedOff
 from relay.signals import Signal
+from relay.signals.account import SubscriptionChanged, SubscriptionReenabled
 from relay.store.sqlite.store import SqliteStore
 from tests.account.fake_api import FakeApi, clock_of
 from tests.fakeamo.amo import FakeAmo

@@ -13,11 +13,11 @@ import pytest
 from relay.account.client import AccountClient
 from relay.account.oauth import PAUSE, REFUSED_PAUSE
 from relay.account.opening import open_client
-from relay.account_signals import AccountGrantLost, AccountTokenRead
 from relay.errors import AccountAway, AccountError, StoreBusy, TokenRefused
 from relay.model import Account, OAuthGrant, Secret
 from relay.operations.accounts import login
 from relay.signals import Signal
+from relay.signals.account import AccountGrantLost, AccountTokenRead
 from relay.store.account_records import AccountRecords
 from relay.store.sqlite.account_files import AccountFiles, HeldFile
 from tests.fakeamo import FakeAmo, VirtualClock

@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from relay.account import duties
 from relay.account.service import Accounts
-from relay.account_signals import NamesNotRefreshed, SourceScanned, SubscriptionReenabled
 from relay.daemon.settings import Settings
 from relay.daemon.wiring import Relay, running
 from relay.model.subscription import GuardRecord, SubscriptionState
@@ -21,6 +20,7 @@ from relay.observe import Observer
 from relay.observe.log import Log
 from relay.routes.names_files import cache_file
 from relay.signals import Notice, Signal, StoreGaveUp
+from relay.signals.account import NamesNotRefreshed, SourceScanned, SubscriptionReenabled
 from relay.store.open import SqliteUrl, StoreUrl, parse_store_url
 from tests.e2e.processes import free_port
 from tests.fakeamo.amo import FakeAmo

@@ -6,8 +6,8 @@ from aiohttp import web
 from relay.account.renamed import new_host
 from relay.account.token_watch import TokenWatch
 from relay.account.tokens import LongLivedToken
-from relay.account_signals import AccountRenamed, AccountTokenEnds, AccountTokenRead
 from relay.errors import AccountAway, RequestRefused, TokenRefused
+from relay.signals.account import AccountRenamed, AccountTokenEnds, AccountTokenRead
 from tests.account.host import asking, html, serving
 from tests.account.test_tokens import jwt
 

@@ -7,13 +7,13 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry
 
-from relay.account_signals import AccountAsked, AccountOutcome, AccountTokenRead, RouteStopped
 from relay.model import Health, VerdictName
 from relay.model.subscription import SubscriptionState
 from relay.observe import Gauges, Observer, SharedGauges, export_process
 from relay.observe.log import Log
 from relay.observe.metrics import ACK_SECONDS
 from relay.signals import Committed, Notified, Rejection, SpoolOpened
+from relay.signals.account import AccountAsked, AccountOutcome, AccountTokenRead, RouteStopped
 from relay.store.records import SpoolState
 from tests.config.expressions import grouped, selectors
 from tests.observe.conftest import NOON, attempted, event, kept, refused

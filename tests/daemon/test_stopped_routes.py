@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
-from relay.account_signals import NameOutdated, RoutesResumed, RouteStopped
 from relay.daemon.settings import Settings
 from relay.daemon.stopped_routes import FILE
 from relay.daemon.wiring import Relay, running, url
@@ -20,6 +19,7 @@ from relay.model.names_json import to_json
 from relay.model.names_memory import remembering
 from relay.routes.names_files import cache_file
 from relay.signals import Signal
+from relay.signals.account import NameOutdated, RoutesResumed, RouteStopped
 from relay.store.open import SqliteUrl
 from relay.store.sqlite.store import SqliteStore
 from tests.account.example_catalog import CATALOG, CONTRACT, OFFER, SALES

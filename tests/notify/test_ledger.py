@@ -7,7 +7,15 @@ from itertools import pairwise
 import orjson
 import pytest
 
-from relay.account_signals import (
+from relay.model import Secret
+from relay.model.heal import HealState
+from relay.model.notify import Kind, Language, Notify, Quiet, Slack
+from relay.model.subscription import SubscriptionState
+from relay.notify.ledger import Ledger
+from relay.notify.notification import Notification, notification
+from relay.notify.texts import Speaker
+from relay.signals import ConfigActivated, DiskSpace, DiskSpaceChanged, Reloaded, Signal, SpoolingBegan, SpoolingEnded
+from relay.signals.account import (
     AccountAsked,
     AccountBlocked,
     AccountGrantLost,
@@ -18,14 +26,6 @@ from relay.account_signals import (
     SourceScanned,
     SubscriptionChanged,
 )
-from relay.model import Secret
-from relay.model.heal import HealState
-from relay.model.notify import Kind, Language, Notify, Quiet, Slack
-from relay.model.subscription import SubscriptionState
-from relay.notify.ledger import Ledger
-from relay.notify.notification import Notification, notification
-from relay.notify.texts import Speaker
-from relay.signals import ConfigActivated, DiskSpace, DiskSpaceChanged, Reloaded, Signal, SpoolingBegan, SpoolingEnded
 from tests.notify.facts import NOON, attempted, closed, opened, seconds, stored
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

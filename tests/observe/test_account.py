@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 from prometheus_client.exposition import generate_latest
 
-from relay.account_signals import (
+from relay.model.subscription import SubscriptionState
+from relay.signals import ConfigActivated
+from relay.signals.account import (
     AccountAsked,
     AccountBlocked,
     AccountOutcome,
@@ -18,8 +20,6 @@ from relay.account_signals import (
     SubscriptionChanged,
     SubscriptionReenabled,
 )
-from relay.model.subscription import SubscriptionState
-from relay.signals import ConfigActivated
 from tests.observe.conftest import Observed
 
 ENDS = datetime(2026, 12, 1, tzinfo=UTC)

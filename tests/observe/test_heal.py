@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from relay.account_signals import Healed, SourceScanned
 from relay.model.heal import HealState
+from relay.signals.account import Healed, SourceScanned
 from tests.observe.conftest import Observed
 
 UPTO = datetime(2026, 12, 1, tzinfo=UTC)

@@ -6,7 +6,6 @@ from typing import Literal, get_args
 
 import pytest
 
-from relay.account_signals import AccountSignal
 from relay.signals import (
     AcceptFailed,
     AcksMissing,
@@ -46,6 +45,7 @@ from relay.signals import (
     VacuumHeldBack,
     WalGrown,
 )
+from relay.signals.account import AccountSignal
 from tests.observe.conftest import NOON, Observed, attempted
 
 FACTS: list[Signal] = [

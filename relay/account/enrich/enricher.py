@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 
 from relay.account.enrich.assemble import Wanted
 from relay.account.enrich.fetch import Api, Cards
-from relay.account_signals import Enriched, EnrichOutcome
 from relay.amocrm import events
 from relay.amocrm.cards import subject
 from relay.errors import AccountAway, AccountError, Blocked, RateLimited, TokenRefused, Unpaid
 from relay.model import Event, Json, Target
 from relay.model.enrich import HOLD, LATE, Enrich, Enrichment, HeldEvent
 from relay.signals import Emit
+from relay.signals.account import Enriched, EnrichOutcome
 from relay.store.contract import EnrichStore
 
 EVERY = 0.25  # seconds between two looks: what came meanwhile is asked for together

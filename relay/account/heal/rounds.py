@@ -11,7 +11,6 @@ from relay.account.heal.healer import Healer, Scan
 from relay.account.heal.reader import Params
 from relay.account.heal.wanted import AccountFacts, Wanted, wanted
 from relay.account.server_clock import ServerTime
-from relay.account_signals import Healed, SourceScanned
 from relay.errors import AccountError
 from relay.model import Account, Event, Json, RoutedEvent, Source
 from relay.model.accounts import HealMode
@@ -20,6 +19,7 @@ from relay.model.names import Catalog, Resolved, find_stage
 from relay.model.subscription import SwitchedOff
 from relay.rfc3339 import rfc3339
 from relay.signals import Emit
+from relay.signals.account import Healed, SourceScanned
 from relay.store.contract import GuardStore, HealStore
 from relay.store.records import RelayStanding, Status
 

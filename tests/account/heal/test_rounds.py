@@ -12,7 +12,6 @@ from relay.account.heal.channels import Stage
 from relay.account.heal.reader import Params
 from relay.account.heal.rounds import EVERY, UNKNOWN_CLOCK, Rounds, held_since, stages, subscribed
 from relay.account.server_clock import ServerTime
-from relay.account_signals import SourceScanned
 from relay.errors import AccountAway
 from relay.model import Account, Secret, Source
 from relay.model.accounts import DpTrigger, Heal, HealMode
@@ -20,6 +19,7 @@ from relay.model.heal import HealRequest, HealState
 from relay.model.names import Catalog, Pipeline
 from relay.model.names import Stage as NamedStage
 from relay.model.subscription import SwitchedOff
+from relay.signals.account import SourceScanned
 from relay.store.records import RelayStanding, Status
 from tests.account.example_catalog import CATALOG
 from tests.account.heal.schedule import HOUR, MINUTE

@@ -1,0 +1,147 @@
+"""Facts that stages announce, in place of counting and logging: `observe` makes metrics and log lines of them.
+
+A stage is given an `Emit` and calls it; it neither counts nor logs.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from relay.signals.account import AccountSignal
+from relay.signals.connections import AcceptFailed, ClientLockedOut, ConnectionsScarce, ConnectionsSignal, Evicted
+from relay.signals.daemon import (
+    Blocked,
+    ConfigActivated,
+    DaemonSignal,
+    Endpoint,
+    FileDetached,
+    FileExposed,
+    Notice,
+    Notified,
+    OperatorActed,
+    Reloaded,
+    SpansLost,
+)
+from relay.signals.delivery import (
+    Attempted,
+    BatchDivided,
+    CircuitClosed,
+    CircuitOpened,
+    ClaimLost,
+    DeliverySignal,
+    TokenFetched,
+    TokenNotRenewed,
+)
+from relay.signals.intake import (
+    DecodeFailed,
+    DuplicateReceived,
+    EventsNotStored,
+    HooksNotIndexed,
+    IntakeSignal,
+    NotStored,
+    Probed,
+    RawRoutingFailed,
+    Rejection,
+    StoredLate,
+    WebhookRejected,
+    WebhookStored,
+)
+from relay.signals.spool import (
+    SharedStoreUnfit,
+    SpoolForwarded,
+    SpoolingBegan,
+    SpoolingEnded,
+    SpoolLeft,
+    SpoolOpened,
+    SpoolRefused,
+    SpoolSetAside,
+    SpoolSignal,
+    TailKeptAgain,
+)
+from relay.signals.store import (
+    AcksMissing,
+    BacklogUnreadable,
+    Claimed,
+    ClaimsReturned,
+    ClockSet,
+    Committed,
+    DiskSpace,
+    DiskSpaceChanged,
+    Purged,
+    PurgedEarly,
+    PurgeStopped,
+    RelayDeclaredDead,
+    RelayDisowned,
+    RelayJoined,
+    StoreGaveUp,
+    StoreSignal,
+    VacuumHeldBack,
+    WalGrown,
+)
+
+Signal: TypeAlias = (
+    IntakeSignal | ConnectionsSignal | DeliverySignal | StoreSignal | SpoolSignal | DaemonSignal | AccountSignal
+)
+Emit: TypeAlias = Callable[[Signal], None]
+
+__all__ = [
+    "AcceptFailed",
+    "AcksMissing",
+    "Attempted",
+    "BacklogUnreadable",
+    "BatchDivided",
+    "Blocked",
+    "CircuitClosed",
+    "CircuitOpened",
+    "ClaimLost",
+    "Claimed",
+    "ClaimsReturned",
+    "ClientLockedOut",
+    "ClockSet",
+    "Committed",
+    "ConfigActivated",
+    "ConnectionsScarce",
+    "DecodeFailed",
+    "DiskSpace",
+    "DiskSpaceChanged",
+    "DuplicateReceived",
+    "Emit",
+    "Endpoint",
+    "EventsNotStored",
+    "Evicted",
+    "FileDetached",
+    "FileExposed",
+    "HooksNotIndexed",
+    "NotStored",
+    "Notice",
+    "Notified",
+    "OperatorActed",
+    "Probed",
+    "PurgeStopped",
+    "Purged",
+    "PurgedEarly",
+    "RawRoutingFailed",
+    "Rejection",
+    "RelayDeclaredDead",
+    "RelayDisowned",
+    "RelayJoined",
+    "Reloaded",
+    "SharedStoreUnfit",
+    "Signal",
+    "SpansLost",
+    "SpoolForwarded",
+    "SpoolLeft",
+    "SpoolOpened",
+    "SpoolRefused",
+    "SpoolSetAside",
+    "SpoolingBegan",
+    "SpoolingEnded",
+    "StoreGaveUp",
+    "StoredLate",
+    "TailKeptAgain",
+    "TokenFetched",
+    "TokenNotRenewed",
+    "VacuumHeldBack",
+    "WalGrown",
+    "WebhookRejected",
+    "WebhookStored",
+]
