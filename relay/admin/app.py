@@ -66,8 +66,7 @@ def admin(
     """Build the application.
 
     With `bearers`, every path but /livez and a bare yes or no of /readyz requires one of those tokens, of the path's
-    role. Without, the Host header must name the loopback or one of `hosts`, the addresses listened on, and whoever asks
-    is an operator. For the rest see the routes' classes.
+    role. Without, the Host header must name the loopback or one of `hosts`, and every asker is an operator.
     """
     metrics, tail = MetricsRoute(registry, refresh, emit=emit), TailRoute(stream, targets)
     health, store = HealthRoutes(unready, remark), HealthRoutes(store_unready, remark)
@@ -80,12 +79,11 @@ def admin(
     app.add_routes([*_own_paths(metrics, health, store, tail), web.post("/-/reload", _reloading(reload, api))])
     if api:
         app.add_routes(api.routes(stream))
-        app.on_cleanup.append(api.close)
     if console:
         console.add_to(app)
     app.on_response_prepare.append(faults.note_begun)
     app.on_shutdown.append(tail.shut_down)
-    app.on_cleanup.extend([metrics.close, health.close, store.close])
+    app.on_cleanup.extend([*([api.close] if api else []), metrics.close, health.close, store.close])
     return app
 
 

@@ -42,7 +42,10 @@ COMMANDS = {
         "overview": ("relay.cli.overview:overview", "Say whether all is well, and what to do if not."),
         "list": ("relay.cli.list:list_", "List deliveries, or what is unparsed, unrouted or refused."),
         "story": ("relay.cli.story:story", "Show what became of the events of one lead or contact."),
-        "attempts": ("relay.cli.attempts:attempts", "List attempts by their time, newest first: what failed, and why."),
+        "attempts": (
+            "relay.cli.attempts:attempts",
+            "List attempts, newest first: what failed and why, and what was slow.",
+        ),
         "show": ("relay.cli.show:show", "Show one webhook: its events, deliveries and every attempt."),
         "tail": ("relay.cli.tail:tail", "Follow webhooks, events and attempts as they happen."),
         "export": ("relay.cli.export:export", "Print stored events, a line of JSON each, oldest first."),

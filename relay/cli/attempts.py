@@ -44,7 +44,7 @@ async def attempts(
     place: Place,
     as_json: str | None,
 ) -> None:
-    """List attempts by their time, newest first: what failed and why, and what was slow.
+    """List attempts, newest first: what failed and why, and what was slow.
 
     Times are those at which attempts began, not those of the events' arrival.
 

@@ -1,8 +1,7 @@
 """Decoded webhooks -> committed: at once, or later if the store is busy.
 
 A webhook that the store cannot take yet is retried until it is stored, also after its 503: amoCRM may never send it
-again, and if it does, the store recognises the duplicate. A waiting webhook is in memory only, within the budget, and
-was not answered 200.
+again, and if it does, the store recognises the duplicate. Until then it is in memory only, within the budget.
 """
 
 import asyncio
@@ -68,7 +67,7 @@ class PendingWebhook(ABC):
     `late`          that answer was a 503
     `settled`       the store has replied; later replies are ignored
     `stripped`      it is stored without its events, because of a fault of ours
-    `commit_began`  when the store was first to be called, by `perf_counter`
+    `commit_began`  when the store was first called, by `perf_counter`
     """
 
     webhook: Webhook

@@ -73,5 +73,5 @@ ATTEMPTS = Operation(
     parameters=Attempts,
     document=Listing[MadeAttemptDocument],
     run=attempts,
-    summary="List attempts by their time, newest first: what failed and why, and what was slow.",
+    summary="List attempts, newest first: what failed and why, and what was slow.",
 )
