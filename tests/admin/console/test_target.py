@@ -13,7 +13,7 @@ from relay.admin.api.asking import Asking
 from relay.admin.console.pages import target as page
 from relay.admin.console.pages.target import FEW
 from relay.amocrm import form, sample_bodies
-from relay.model import Health
+from relay.model import Dead, Health, Outcome, Reason
 from relay.observe import EventStream
 from relay.operations.desk import Desk
 from relay.operations.dismiss import DISMISS, Dismiss
@@ -169,6 +169,16 @@ async def test_what_is_dead_is_its_state_however_well_the_last_attempt_went(brow
         await store.publish_health(report)
         for path in (PAGE, "/"):
             assert "✗ 1 dead" in (await see(browser, path)).text, (report, path)
+
+
+async def test_it_says_why_the_last_delivery_died_and_since_when_they_do(browser: Client, store: Archive) -> None:
+    assert "1 dead delivery. It died 0 s ago: 400 is in dead_on" in (await see(browser, PAGE)).text
+    body = form.encode(sample_bodies.body("contacts.add", fields={"id": "701"}))
+    made = await keep(store, "019ab200-0000-7000-8000-000000000000", body)
+    outcome = Outcome(reason=Reason.SERVER_ERROR, started_at=NOON, took=timedelta(), status=503)
+    await store.settle(made["warehouse"], outcome, Dead("answered 503"), now=NOON - 90 * MINUTE)
+    text = (await see(browser, PAGE)).text
+    assert "2 dead deliveries. The last one died 0 s ago, the first of these 2026-11-22 10:30:00 : 400" in text
 
 
 async def test_what_waits_for_a_target_that_is_gone_can_be_dropped(
