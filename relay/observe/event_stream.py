@@ -14,6 +14,8 @@ from relay.model import Json
 from relay.rfc3339 import rfc3339
 from relay.signals import Signal
 
+GATHER = 0.02
+"""Seconds in which documents gather: a webhook makes several; to append each for 64 followers would delay its 200."""
 MAX_BEHIND = 1_000  # documents that a follower may lag behind
 MAX_BYTES_BEHIND = 8 * 1024 * 1024
 """The sum of their `size`: of documents that carry an event, the bytes of it."""
@@ -32,17 +34,26 @@ class EventStream:
         self._clock = clock
         self._documents = documents
         self._followers: dict[Follower, Documents] = {}
+        self._gathered: dict[Documents, list[Document]] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self, signal: Signal) -> None:
-        """Append its documents for every follower."""
-        if not self._followers:
-            return
-        made: dict[Documents, list[Document]] = {}
-        for follower, documents in tuple(self._followers.items()):
-            if documents not in made:
-                made[documents] = self._made(documents, signal)
-            if found := made[documents]:
-                follower.append(found)
+        """Have every follower get its documents, within `GATHER`."""
+        for documents in dict.fromkeys(self._followers.values()):
+            if found := self._made(documents, signal):
+                self._gathered.setdefault(documents, []).extend(found)
+                if self._timer is None:
+                    self._timer = asyncio.get_running_loop().call_later(GATHER, self._distribute)
+
+    def _distribute(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        gathered, self._gathered = self._gathered, {}
+        sizes = {documents: sum(each.get("size", 0) for each in found) for documents, found in gathered.items()}
+        for follower, documents in self._followers.items():
+            if found := gathered.get(documents):
+                follower.append(found, sizes[documents])
 
     def _made(self, documents: Documents, signal: Signal) -> list[Document]:
         try:
@@ -62,6 +73,7 @@ class EventStream:
     @contextmanager
     def following(self, documents: Documents | None = None) -> "Iterator[Follower]":
         """Follow for as long as the block lasts; `documents`: other ones than the stream's."""
+        self._distribute()  # what happened before is not for this one
         follower = Follower()
         self._followers[follower] = documents or self._documents
         try:
@@ -71,6 +83,7 @@ class EventStream:
 
     def end(self) -> None:
         """End every follower."""
+        self._distribute()
         for follower in self._followers:
             follower.end()
 
@@ -85,8 +98,16 @@ class Follower:
         self._ended = False
         self._news = asyncio.Event()
 
-    def append(self, documents: Sequence[Document]) -> None:
-        """Keep them for `news`, at most `MAX_BEHIND` and `MAX_BYTES_BEHIND`; count the rest as missed."""
+    def append(self, documents: Sequence[Document], size: int) -> None:
+        """Keep them, of that `size` in all, for `news`, at most `MAX_BEHIND` and `MAX_BYTES_BEHIND` of all that wait.
+
+        The rest is counted as missed.
+        """
+        self._news.set()
+        if len(self._waiting) + len(documents) <= MAX_BEHIND and self._bytes + size <= MAX_BYTES_BEHIND:
+            self._waiting.extend(documents)
+            self._bytes += size
+            return
         for document in documents:
             size = document.get("size", 0)
             if len(self._waiting) < MAX_BEHIND and self._bytes + size <= MAX_BYTES_BEHIND:
@@ -94,7 +115,6 @@ class Follower:
                 self._bytes += size
             else:
                 self._miss(document)
-        self._news.set()
 
     def _miss(self, document: Document) -> None:
         number = self._missed["number"] if self._missed else 0

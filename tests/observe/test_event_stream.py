@@ -84,6 +84,25 @@ async def test_a_follower_may_ask_for_documents_of_its_own() -> None:
     assert live.followers == 0
 
 
+async def test_a_new_follower_gets_nothing_of_what_happened_before() -> None:
+    live = EventStream(lambda: NOON, documents)
+    with live.following() as first:
+        live(refused())
+        with live.following() as second:
+            assert len(await first.news()) == 1
+            live.end()
+            assert await second.news() == []
+
+
+async def test_what_happened_before_the_end_is_not_lost() -> None:
+    live = EventStream(lambda: NOON, documents)
+    with live.following() as follower:
+        live(refused())
+        live.end()
+        assert [each["what"] for each in await follower.news()] == ["refused"]
+        assert await follower.news() == []
+
+
 async def test_what_waits_for_a_slow_follower_is_bounded_by_its_size_too() -> None:
     sizes = iter([MAX_BYTES_BEHIND + 1, MAX_BYTES_BEHIND, 1])
     live = EventStream(lambda: NOON, lambda _signal: [{"what": "event", "size": next(sizes)}])
