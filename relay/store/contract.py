@@ -282,6 +282,10 @@ class OperationsStore(Protocol):
         """See `DeliveryStore.clock`; acts are dated by it, and `act.at` is a time of it."""
         ...
 
+    async def give_way(self) -> None:
+        """Wait until no commit is under way, some ms at most: for work that others' webhooks should not wait for."""
+        ...
+
     async def status(self) -> Status:
         """See `MaintenanceStore.status`."""
         ...

@@ -1,4 +1,4 @@
-"""`relay.store.sqlite.give_way`: reads wait for a commit that is under way, but not for ever."""
+"""`relay.store.give_way`: reads wait for a commit that is under way, but not for ever."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,8 @@ from typing import Any
 import apsw
 import pytest
 
-from relay.store.sqlite import give_way
-from relay.store.sqlite.give_way import GiveWay
+from relay.store import give_way
+from relay.store.give_way import GiveWay
 from relay.store.sqlite.write_queue import WriteQueue, run_each
 from tests.store.conftest import NOON, open_sqlite, routed, to, webhook
 

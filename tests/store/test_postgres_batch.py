@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from relay.errors import StoreBusy
+from relay.store import give_way
 from relay.store.postgres import batch
 from relay.store.postgres.batch import Batch
 
@@ -96,3 +97,27 @@ async def test_what_may_wait_is_committed_when_the_store_closes(
     waits = submit(writes, 1)
     await writes.close()
     assert await waits == [1]
+
+
+async def test_readers_give_way_from_a_write_until_nothing_waits(
+    writes: Batch[int, int], transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(give_way, "LONGEST", 30.0)
+    order: list[str] = []
+    done = writes.submit(1)
+    done.add_done_callback(lambda _done: order.append("committed"))
+    reading = asyncio.ensure_future(writes.readers.wait())
+    reading.add_done_callback(lambda _done: order.append("read"))
+    await asyncio.wait_for(asyncio.gather(done, reading), 5)
+    assert order == ["committed", "read"]
+    await asyncio.wait_for(writes.readers.wait(), 5)
+
+
+async def test_readers_go_on_after_writes_that_were_refused(
+    writes: Batch[int, int], transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(give_way, "LONGEST", 30.0)
+    transactions.away = True
+    with pytest.raises(StoreBusy):
+        await writes.submit(1)
+    await asyncio.wait_for(writes.readers.wait(), 5)

@@ -73,6 +73,10 @@ class Asking:
         """The present time of the store, aware UTC."""
         return self._store.clock()
 
+    async def give_way(self) -> None:
+        """Wait until no webhook is being committed, some ms at most."""
+        await self._store.give_way()
+
     @property
     def under_way(self) -> int:
         """How many acts of this relay have begun and not ended."""

@@ -80,7 +80,8 @@ async def render(request: web.Request, template: str, *, status: int = 200, **va
 
 async def fragment(request: web.Request, template: str, **values: Any) -> str:
     """A part of a page, of a template of its own."""
-    return await rendered(get_env(request.app).get_template(template), context(request, values))
+    give_way = request.app[ASKING].give_way
+    return await rendered(get_env(request.app).get_template(template), context(request, values), give_way)
 
 
 def context(request: web.Request, values: Mapping[str, Any]) -> dict[str, Any]:

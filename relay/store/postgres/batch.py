@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from relay.errors import StoreBusy, StoreFailed
 from relay.store.contract import CLOSED
+from relay.store.give_way import GiveWay
 
 W = TypeVar("W")
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class Batch(Generic[W, T]):
         self._due = False  # something waits that may wait no longer
         self._timer: TimerHandle | None = None  # until that is so
         self._closed = False
+        self.readers = GiveWay(get_running_loop())
         self._task = get_running_loop().create_task(self._run())
 
     def submit(self, write: W) -> "Future[T]":
@@ -88,6 +90,7 @@ class Batch(Generic[W, T]):
     def _wake_up(self) -> None:
         self._due = True
         self._wake.set()
+        self.readers.begin()
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -108,6 +111,8 @@ class Batch(Generic[W, T]):
                 results = [*results, *[refusal] * len(waiting)]
             for (_write, reply), result in zip(batch, results, strict=True):
                 reply(result)
+            if not self._waiting:
+                self.readers.end()
 
     def _take(self) -> list[tuple[W, Callable[[T | Exception], object]]]:
         batch = [self._waiting.popleft()]

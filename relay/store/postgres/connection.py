@@ -59,6 +59,10 @@ Interactive: TypeAlias = Callable[[Transaction], Awaitable[T]]
 Use: TypeAlias = Callable[["psycopg.AsyncConnection[Row]"], Awaitable[T]]
 
 
+async def _at_once() -> None:
+    pass
+
+
 class Connection:
     """Runs one transaction at a time, in the order of the calls; StoreBusy if one is not known to be committed.
 
@@ -70,7 +74,8 @@ class Connection:
     Without `prepare` a session is nobody's, as behind PgBouncer: settings are those of each transaction.
     `gate` runs before each transaction that does not pass it by: it sees to it that the schema is there. With
     `unfit_is_away` a server that `gate` or `on_connect` refuses is StoreBusy to those, as if it were away.
-    `questions`: a command's, which only read, of a history of any size; they may take longer.
+    `questions`: a command's, which only read, of a history of any size; they may take longer. `between` is awaited
+    before and after each transaction.
     """
 
     def __init__(
@@ -84,9 +89,11 @@ class Connection:
         gate: Callable[[], Awaitable[None]] | None = None,
         unfit_is_away: bool = False,
         questions: bool = False,
+        between: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.made = 0
         self._questions = questions
+        self._between = between or _at_once
         seconds = QUESTION if questions else STATEMENT
         self._of_session = of_session(seconds)
         self._of_transaction = of_transaction(seconds)
@@ -123,7 +130,10 @@ class Connection:
         def run() -> Awaitable[list[list[Row]]]:
             return self._alone(lambda connection: self._pipeline(connection, statements), deadline=deadline)
 
-        return await self._gated(run)
+        await self._between()
+        found = await self._gated(run)
+        await self._between()
+        return found
 
     async def transact(self, interactive: Interactive[T], *, deadline: float | None = None, gated: bool = True) -> T:
         """Run `interactive` in a transaction; return its result once that is committed. It may be repeated."""
@@ -131,7 +141,10 @@ class Connection:
         def transact() -> Awaitable[T]:
             return self._alone(lambda connection: self._interactive(connection, interactive), deadline=deadline)
 
-        return await (self._gated(transact) if gated else transact())
+        await self._between()
+        found = await (self._gated(transact) if gated else transact())
+        await self._between()
+        return found
 
     async def _gated(self, call: Callable[[], Awaitable[T]]) -> T:
         try:

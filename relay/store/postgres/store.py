@@ -104,7 +104,7 @@ class PostgresStore:
         gated = partial(self._connection, gate=self._at_first, unfit_is_away=bool(name))
         self._intake = self._connection(name=f"{name} intake", **by_itself)
         self._work = gated(name=f"{name} work")
-        self._look = gated(name=f"{name} look", questions=not name)
+        self._look = gated(name=f"{name} look", questions=not name, between=self.give_way)
         self._preparing = asyncio.Lock()
         self._prepared = False
         self._closed = False
@@ -337,6 +337,9 @@ class PostgresStore:
             raise StoreBusy("this relay is not registered")
 
     # ---- what operators ask and do
+
+    async def give_way(self) -> None:
+        await self._keeping.readers.wait()
 
     async def status(self) -> Status:
         return status.status(await self._look.run(status.statements()))

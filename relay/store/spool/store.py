@@ -166,6 +166,9 @@ class SpoolingStore:
         except StoreBusy:
             return ()
 
+    async def give_way(self) -> None:
+        await self._shared.give_way()
+
     async def status(self) -> Status:
         status, losses = await self._shared.status(), await self._spool.losses()
         return replace(status, losses=(*losses, *status.losses))

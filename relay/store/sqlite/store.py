@@ -306,6 +306,9 @@ class SqliteStore:
     async def publish(self, name: str, value: Json, *, now: datetime) -> None:
         await self._writer.submit(lambda cursor: target_conditions.publish(cursor, name, value, now))
 
+    async def give_way(self) -> None:
+        await self._writer.readers.wait()
+
     async def status(self) -> Status:
         status = await self._read(lambda cursor: reading.status(cursor, owner_pid(self._path), self.clock()))
         return replace(status, disk=disk_of(self._path.parent))
@@ -525,9 +528,9 @@ class SqliteStore:
             raise StoreFailed(CLOSED)
         try:
             with _as_store_errors(self._path):
-                await self._writer.readers.wait()
+                await self.give_way()
                 found = await self._loop.run_in_executor(self._reading, self._run_read, run)
-                await self._writer.readers.wait()
+                await self.give_way()
                 return found
         except StoreFailed as failure:
             await self._cannot_read(failure)

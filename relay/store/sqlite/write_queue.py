@@ -16,7 +16,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import apsw
 
-from relay.store.sqlite.give_way import GiveWay
+from relay.store.give_way import GiveWay
 
 T = TypeVar("T")
 W = TypeVar("W")

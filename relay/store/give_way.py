@@ -1,8 +1,8 @@
-"""Reads give way to commits: while one is under way, a read takes no turn of the interpreter's lock.
+"""Reads give way to commits: while one is under way, a read takes no turn of the event loop or the interpreter's lock.
 
-A commit needs the lock anew after each of its statements, and the event loop to be told of its end. A read of an
-operator, in its thread or amid its steps in the loop, would keep both from it. So it waits until replies were passed
-on, but no longer than `LONGEST` in all: under load a commit is under way nearly always.
+The thread of a SQLite commit needs that lock anew after each of its statements, and the loop to be told of its end. A
+read of an operator, in its thread or amid its steps in the loop, would keep both from it. So it waits until replies
+were passed on, but no longer than `LONGEST` in all: under load a commit is under way nearly always.
 """
 
 import threading
