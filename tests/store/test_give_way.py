@@ -125,10 +125,11 @@ async def test_questions_to_a_store_wait_for_its_commit(tmp_path: Path, patient:
         keeping = store.keep(webhook(1), [routed(1, to())])
         await turns()
         asking = asyncio.ensure_future(store.status())
-        done, _ = await asyncio.wait([keeping, asking], timeout=0.1)
+        waits: list[asyncio.Future[Any]] = [keeping, asking]
+        done, _ = await asyncio.wait(waits, timeout=0.1)
         other.execute("rollback")
         assert not done
-        await asyncio.gather(keeping, asking)
+        await asyncio.gather(*waits)
     finally:
         other.close()
         await store.close()
