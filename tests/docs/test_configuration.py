@@ -3,15 +3,17 @@
 import ast
 import re
 from collections.abc import Iterator
+from datetime import datetime, tzinfo
 from io import IOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import click
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from relay.cli import times
 from relay.errors import RelayError
 from relay.routes.config import parse
 from relay.routes.schema import schema
@@ -94,11 +96,20 @@ def test_the_defaults_that_the_table_shows_are_the_built_in_ones() -> None:
 # ---- flags and variables
 
 
+class InTheEvening(datetime):
+    """Today, late."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz).replace(hour=23, minute=59)
+
+
 @pytest.mark.parametrize("name", all_commands())
 def test_every_flag_of_a_command_has_a_meaning_and_an_example_that_fits(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(times, "datetime", InTheEvening)  # at night 10:00 is in the future
     (tmp_path / "body.form").touch()
     command = all_commands()[name]
     context = click.Context(command)
