@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import pytest_asyncio
@@ -22,6 +23,7 @@ ELSEWHERE = ("/heal/runs/{id}", "/webhooks/{id}/body")
 FILLED = ("/deliveries?entity=task&action=note", "/live?only=incoming", "/routes/try?draft=1", "/acts?who=nobody")
 """What pages have only for such a query."""
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (360, 768, 1280, 1920)
 SMALLEST = 24  # pixels, WCAG 2.2, 2.5.8: but for links within a sentence
 SCREENSHOTS = os.environ.get("RELAY_SCREENSHOTS")
@@ -115,7 +117,10 @@ async def test_every_page_fits_and_its_controls_can_be_hit(
         found[path] = await page.evaluate(OVERFLOWING), await page.evaluate(TOO_SMALL, SMALLEST)
         if SCREENSHOTS:
             name = re.sub(r"\W+", "-", path).strip("-") or "overview"
-            await page.screenshot(path=Path(SCREENSHOTS, f"{name}-{width}-{language}.png"), full_page=True)
+            for scheme in SCHEMES:
+                await page.emulate_media(color_scheme=scheme)
+                picture = Path(SCREENSHOTS, f"{name}-{width}-{language}-{scheme}.png")
+                await page.screenshot(path=picture, full_page=True)
     assert {path: each for path, each in found.items() if each != (0, [])} == {}
 
 
