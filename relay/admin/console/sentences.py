@@ -124,6 +124,7 @@ SENTENCES = (
     N_("the API of {name}, or the relay's next round, one a minute: relay account check {name}"),
     # why a webhook is unparsed
     N_("empty body"),
+    N_("no events: expected entity[action][index], got keys: {detail}"),
     N_("no events: {detail}"),
     N_("not UTF-8: byte {n}; `relay reparse --charset` reads it in another charset"),
 )

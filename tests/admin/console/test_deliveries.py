@@ -171,6 +171,11 @@ async def test_a_listing_says_how_much_it_shows_from_when_and_is_renewed_by_a_li
     assert "No row moves or changes by itself." in seen.text and f"/deliveries{query}" in seen.links
 
 
+async def test_attempts_say_from_when_they_are_too(browser: Client) -> None:
+    seen = await see(browser, "/attempts?failed=true")
+    assert "rows as they were at 2026-11-22 12:00:00" in seen.text and "/attempts?failed=true" in seen.links
+
+
 @pytest.mark.parametrize("path", ["/acts", "/refused", "/unparsed", "/unrouted", "/customers/1"])
 async def test_a_page_without_rows_has_none_to_renew(path: str, browser: Client) -> None:
     assert ("Renew" in (await see(browser, path)).text) is (path == "/unparsed")

@@ -141,6 +141,14 @@ async def test_the_whole_menu_can_be_clicked_at_every_width_with_all_counts(
     assert {width: each for width, each in found.items() if each != (0, [])} == {}
 
 
+async def test_on_a_phone_each_number_and_time_of_a_relay_has_its_name(house: House, page: Page) -> None:
+    await page.set_viewport_size({"width": 360, "height": 900})
+    await page.goto(house.address("/relays"))
+    cells = page.locator("#relays :is(td.number, td:has(time)):visible")
+    assert await cells.count() > 2
+    assert await page.locator("#relays :is(td.number, td:has(time)):visible:not([data-label])").count() == 0
+
+
 async def test_more_filters_stand_in_rows_as_the_others_do(house: House, page: Page) -> None:
     await page.set_viewport_size({"width": 1280, "height": 900})
     await page.goto(house.address("/deliveries"))
