@@ -490,7 +490,13 @@ async def test_nothing_that_the_daemon_asks_all_day_scans_the_history(tmp_path: 
         if not (sql.strip().startswith("select 1 from") and "where" not in sql)  # whether there is any row
     ]
     assert scans == []
-    counts = [line for sql, plan in plans.items() if "count(*)" in sql for line in plan if line.startswith("SCAN")]
+    counts = [
+        line
+        for sql, plan in plans.items()
+        if "count(*)" in sql
+        for line in plan
+        if line.startswith("SCAN") and line.replace("SCAN", "CO-ROUTINE") not in plan
+    ]
     partial = (
         "INDEX deliveries_",
         "INDEX events_unrouted",

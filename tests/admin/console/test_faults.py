@@ -23,7 +23,7 @@ class Broken:
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("clock", "relay"):
+        if name in ("clock", "relay", "give_way"):
             return getattr(self._store, name)
         raise ZeroDivisionError(CANARY)
 
