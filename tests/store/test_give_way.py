@@ -133,3 +133,19 @@ async def test_questions_to_a_store_wait_for_its_commit(tmp_path: Path, patient:
     finally:
         other.close()
         await store.close()
+
+
+async def test_what_deliveries_wait_for_gives_no_way(tmp_path: Path, patient: None) -> None:
+    store = open_sqlite(tmp_path, NOON)
+    other = apsw.Connection(str(tmp_path / "relay.db"))
+    try:
+        other.execute("begin immediate")
+        keeping = store.keep(webhook(1), [routed(1, to())])
+        await turns()
+        await asyncio.wait_for(store.due(["bot"]), 5)
+        assert not keeping.done()
+        other.execute("rollback")
+        await keeping
+    finally:
+        other.close()
+        await store.close()

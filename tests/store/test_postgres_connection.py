@@ -69,6 +69,25 @@ async def until_not_busy(connection: Connection) -> list[list[tuple[int, ...]]]:
                 await asyncio.sleep(0.05)
 
 
+async def test_what_is_between_transactions_is_awaited_unless_one_comes_first(dsn: str) -> None:
+    waits = 0
+
+    async def between() -> None:
+        nonlocal waits
+        waits += 1
+
+    async def count(transaction: Transaction) -> None:
+        await transaction.rows(*COUNT)
+
+    async with open_(dsn, between=between) as connection:
+        await connection.run([COUNT], first=True)
+        assert waits == 0
+        await connection.run([COUNT])
+        assert waits == 2
+        await connection.transact(count)
+        assert waits == 4
+
+
 async def test_a_transaction_is_whole_or_not_at_all(connection: Connection) -> None:
     with pytest.raises(errors.DivisionByZero):
         await connection.run([ADD, ("select 1 / 0", ())])

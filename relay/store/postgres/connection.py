@@ -124,12 +124,19 @@ class Connection:
         """Make the connection unless there is one."""
         await self._alone(_nothing, connect=True)
 
-    async def run(self, statements: Sequence[Statement], *, deadline: float | None = None) -> list[list[Row]]:
-        """Run these statements as one transaction; return the rows of each once it is committed."""
+    async def run(
+        self, statements: Sequence[Statement], *, deadline: float | None = None, first: bool = False
+    ) -> list[list[Row]]:
+        """Run these statements as one transaction; return the rows of each once it is committed.
+
+        `first`: without a wait for what is `between`, as what deliveries wait for, or what measures time.
+        """
 
         def run() -> Awaitable[list[list[Row]]]:
             return self._alone(lambda connection: self._pipeline(connection, statements), deadline=deadline)
 
+        if first:
+            return await self._gated(run)
         await self._between()
         found = await self._gated(run)
         await self._between()

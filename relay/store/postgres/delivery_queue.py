@@ -96,7 +96,7 @@ class DeliveryQueue:
 
     async def due(self, targets: Sequence[str]) -> Due:
         """See `contract.DeliveryStore`."""
-        [rows] = await self._look.run([claims.due(targets)])
+        [rows] = await self._look.run([claims.due(targets)], first=True)
         return claims.due_of(targets, rows)
 
     async def close(self) -> None:

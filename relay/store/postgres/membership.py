@@ -98,7 +98,7 @@ class Membership:
     async def beat(self) -> None:
         """Give a sign of life; judge the others; give back what nobody holds."""
         asked, sent_at = self._clock(), self._steady()
-        [rows] = await self._look.run([self.registry.heartbeat()])
+        [rows] = await self._look.run([self.registry.heartbeat()], first=True)
         beat = self.registry.read(rows)
         await self._clock_read(beat.now, beat.newest, asked)
         if not beat.alive:

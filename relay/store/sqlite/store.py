@@ -292,7 +292,7 @@ class SqliteStore:
         return await self._writer.submit(lambda cursor: claims.release(cursor, keys))
 
     async def due(self, targets: Sequence[str]) -> Due:
-        return await self._read(lambda cursor: claims.due(cursor, targets))
+        return await self._read(lambda cursor: claims.due(cursor, targets), first=True)
 
     async def fulfil_probes(self, requested: Mapping[str, datetime]) -> None:
         await self._writer.submit(lambda cursor: target_conditions.fulfil_probes(cursor, requested))
@@ -523,20 +523,23 @@ class SqliteStore:
 
         moved.add_done_callback(again)
 
-    async def _read(self, run: Callable[[apsw.Cursor], T]) -> T:
+    async def _read(self, run: Callable[[apsw.Cursor], T], *, first: bool = False) -> T:
+        """Read beside commits, and give way to them unless this comes `first`, as what deliveries wait for."""
         if self._closed:
             raise StoreFailed(CLOSED)
         try:
             with _as_store_errors(self._path):
+                if first:
+                    return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
                 await self.give_way()
-                found = await self._loop.run_in_executor(self._reading, self._run_read, run)
+                found = await self._loop.run_in_executor(self._reading, self._read_after_commits, run)
                 await self.give_way()
                 return found
         except StoreFailed as failure:
             await self._cannot_read(failure)
             raise
 
-    def _run_read(self, run: Callable[[apsw.Cursor], T]) -> T:
+    def _read_after_commits(self, run: Callable[[apsw.Cursor], T]) -> T:
         """In the thread that reads."""
         commits, cursor = self._writer.readers.of_one_read(), self._reader.cursor()
 
