@@ -24,7 +24,9 @@ MAX_FOLLOWERS = 64
 MAX_FORWARDERS = 4
 """Fewer, for each may let events of `MAX_BYTES_BEHIND` wait in memory."""
 HEARTBEAT = 5.0  # seconds
-FLUSH_EVERY = 0.25  # seconds
+FLUSH_EVERY = 0.25  # seconds, for up to `FEW` followers
+FEW = 16
+"""More of them share the flushes of so many: each costs time of the loop, in which webhooks are acknowledged."""
 HEADERS = {hdrs.CONTENT_TYPE: "application/x-ndjson"}
 EMPTY_LINE = b"\n"
 """A heartbeat: it finds out whether the client is still there, for aiohttp does not report it."""
@@ -103,7 +105,7 @@ async def streamed(
 async def flushes(
     request: web.Request, follower: Follower, *, every: float = HEARTBEAT
 ) -> AsyncIterator[Sequence[Document]]:
-    """What happened, at most once in `FLUSH_EVERY`, until the follower ends or the token does.
+    """What happened, at most once in `flush_every`, until the follower ends or the token does.
 
     Empty if nothing did `every` so many seconds: write a heartbeat.
     """
@@ -111,7 +113,12 @@ async def flushes(
     while request[STILL_ADMITTED]() and (news := await _within(every, follower.news())) != []:
         yield news or ()
         if news:
-            await asyncio.sleep(FLUSH_EVERY)
+            await asyncio.sleep(flush_every(follower.among()))
+
+
+def flush_every(followers: int) -> float:
+    """Seconds between two flushes to one of so many."""
+    return FLUSH_EVERY * max(1.0, followers / FEW)
 
 
 async def write(request: web.Request, response: web.StreamResponse, text: bytes) -> None:

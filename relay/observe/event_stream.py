@@ -74,7 +74,7 @@ class EventStream:
     def following(self, documents: Documents | None = None) -> "Iterator[Follower]":
         """Follow for as long as the block lasts; `documents`: other ones than the stream's."""
         self._distribute()  # what happened before is not for this one
-        follower = Follower()
+        follower = Follower(lambda: self.followers)
         self._followers[follower] = documents or self._documents
         try:
             yield follower
@@ -91,7 +91,9 @@ class EventStream:
 class Follower:
     """One reader of the stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, among: Callable[[], int]) -> None:
+        self.among = among
+        """How many follow the stream."""
         self._waiting: deque[Document] = deque()
         self._bytes = 0  # the sizes of those
         self._missed: Document | None = None

@@ -79,7 +79,7 @@ class ApiTail:
         self._events = MadeOnce(_event)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        """Stream until the client leaves or the listener stops; at most one write in `FLUSH_EVERY` seconds."""
+        """Stream until the client leaves or the listener stops; at most one write in `flush_every` seconds."""
         query = {name: request.query.getall(name) for name in request.query}
         tail = parameters_of_query(Tail, query, now=datetime.now(UTC))
         kind, made, idle = (

@@ -92,7 +92,7 @@ async def renew(request: web.Request, name: str, make: Make, *, while_has: str =
 async def happening(
     request: web.Request, documents: Documents | None, html: Callable[[Sequence[Document]], str]
 ) -> web.StreamResponse:
-    """Send what happens, at most four times a second, as `html` makes it of documents; nothing of none."""
+    """Send what happens, as often as `flushes` has it, as `html` makes it of documents; nothing of none."""
     async with _following(request, documents) as (follower, send):
         async for news in flushes(request, follower):
             await send(_event(html(news)))
