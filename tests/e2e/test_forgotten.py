@@ -61,9 +61,8 @@ async def test_wherever_the_command_is_killed_a_repeated_one_leaves_no_live_row(
             async with forgetting(url, tmp_path):
                 await until(lambda least=erased: seen.execute(ERASED).fetchall()[0][0] >= least)  # type: ignore[misc]
             assert left_in(url), "some of it was left to be erased"
-        async with forgetting(
-            url, tmp_path
-        ):
+        # rewriting takes some ms, so that it may have ended before it is killed
+        async with forgetting(url, tmp_path):
             await until(lambda: seen.execute(REWRITING).fetchall() != [])
         code, _, complaint = await run(*RELAY, *FORGET, f"--store={url}")
         assert code == 0, complaint
