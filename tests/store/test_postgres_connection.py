@@ -486,6 +486,13 @@ async def test_nothing_is_sent_after_the_end_of_a_transaction(dsn: str, postgres
     assert SYNC in proxy.asked and FLUSH not in proxy.asked
 
 
+@pytest.mark.parametrize("prepare", [True, False])
+async def test_a_transaction_larger_than_the_buffers_of_the_socket_is_sent_whole(dsn: str, prepare: bool) -> None:
+    large: Statement = ("select length(%s::bytea)", (bytes(32_000_000),))
+    async with open_(dsn, prepare=prepare) as connection:
+        assert await connection.run([COUNT, large], deadline=20.0) == [[(0,)], [(32_000_000,)]]
+
+
 async def test_one_that_gives_up_waits_neither_for_a_frozen_server_nor_for_silent_hosts(
     dsn: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.generators import send
 
 
 class _EndsWithSync(psycopg.AsyncPipeline):
@@ -18,7 +19,10 @@ class _EndsWithSync(psycopg.AsyncPipeline):
     """
 
     def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
-        return super()._fetch_gen(flush=flush and bool(self.command_queue))  # what is not sent yet includes the Sync
+        if flush and self.result_queue and not self.command_queue:  # libpq has the Sync, but maybe not sent
+            flush = False
+            yield from send(self.pgconn)
+        yield from super()._fetch_gen(flush=flush)
 
 
 @asynccontextmanager
