@@ -20,7 +20,7 @@ class GiveWay:
         self._loop = loop
         self._free = threading.Event()
         self._free.set()
-        self._waiting: list[Future[None]] = []
+        self._waiting: set[Future[None]] = set()
 
     def begin(self) -> None:
         """A commit is under way; from the loop."""
@@ -29,8 +29,7 @@ class GiveWay:
     def end(self) -> None:
         """None is any more; from the loop. Readers go on after the callbacks that are due by now."""
         self._free.set()
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
+        for each in self._waiting:
             _wake(each)
 
     async def wait(self) -> None:
@@ -38,12 +37,13 @@ class GiveWay:
         if self._free.is_set():
             return
         free: Future[None] = self._loop.create_future()
-        self._waiting.append(free)
+        self._waiting.add(free)
         timer = self._loop.call_later(LONGEST, _wake, free)
         try:
             await free
         finally:
             timer.cancel()
+            self._waiting.discard(free)
 
     def of_one_read(self) -> "InThread":
         """What a read asks in its thread."""

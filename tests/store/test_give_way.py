@@ -1,6 +1,7 @@
 """`relay.store.give_way`: reads wait for a commit that is under way, but not for ever."""
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import apsw
 import pytest
 
+from relay.errors import StoreBusy
 from relay.store import give_way
 from relay.store.give_way import GiveWay
-from relay.store.sqlite.write_queue import WriteQueue, run_each
+from relay.store.postgres.batch import Batch
+from relay.store.sqlite.write_queue import LONGEST_WAIT, WriteQueue, run_each
 from tests.store.conftest import NOON, open_sqlite, routed, to, webhook
 
 EVER = 30.0
@@ -115,6 +118,41 @@ async def test_readers_wait_for_what_was_queued_behind_a_commit(patient: None) -
     assert not reading.done()
     queue.reply([(each, [None]) for each in queue.take()])
     await asyncio.wait_for(reading, 5)
+
+
+async def test_no_commit_is_under_way_once_what_may_wait_was_committed_with_another(patient: None) -> None:
+    queue = WriteQueue()
+    queue.submit_many(run_each, [lambda _cursor: None], lambda _replies: None)
+    queue.submit_many(run_each, [lambda _cursor: None], lambda _replies: None, may_wait=True)
+    queue.reply([(each, [None]) for each in queue.take()])
+    await asyncio.sleep(4 * LONGEST_WAIT)  # its own wake-up comes after all was committed
+    await asyncio.wait_for(queue.readers.wait(), 5)
+
+
+async def test_a_batch_that_was_woken_for_nothing_has_no_commit_under_way(patient: None) -> None:
+    refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def together(_writes: Sequence[int]) -> list[int | Exception]:
+        return [await refused]
+
+    batch = Batch[int, int](together, size=lambda _write: 1)
+    first = batch.submit(1)
+    await turns()
+    batch.submit_many([2], lambda _replies: None, may_wait=True)
+    refused.set_exception(StoreBusy("away"))  # the other is refused with it, before its time
+    with pytest.raises(StoreBusy):
+        await first
+    await asyncio.sleep(4 * LONGEST_WAIT)
+    await asyncio.wait_for(batch.readers.wait(), 5)
+    await batch.close()
+
+
+async def test_what_waited_long_enough_is_forgotten(readers: GiveWay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(give_way, "LONGEST", 0.001)
+    readers.begin()
+    for _ in range(3):
+        await readers.wait()
+    assert not readers._waiting
 
 
 async def test_questions_to_a_store_wait_for_its_commit(tmp_path: Path, patient: None) -> None:

@@ -90,7 +90,8 @@ class Batch(Generic[W, T]):
     def _wake_up(self) -> None:
         self._due = True
         self._wake.set()
-        self.readers.begin()
+        if self._waiting:  # else what this wake-up was for has been answered
+            self.readers.begin()
         if self._timer:
             self._timer.cancel()
             self._timer = None

@@ -138,7 +138,8 @@ class WriteQueue:
             self._loop.call_soon(self._pass_on, [(each, [error] * len(each.arguments)) for each in self.take_rest()])
         elif not self._woken:
             self._woken = True
-            self.readers.begin()
+            if self._unanswered:  # else the thread has committed already what this wake-up was for
+                self.readers.begin()
             self._wakes.put(None)
 
     def _pass_on(self, batch: Sequence[tuple[Writes[Any, Any], Sequence[Any]]]) -> None:
