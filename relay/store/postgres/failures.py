@@ -21,6 +21,8 @@ BUGS = (
     errors.UndefinedFunction, errors.AmbiguousFunction, errors.IndeterminateDatatype, errors.CannotCoerce,
 )  # fmt: skip
 AWAY = (psycopg.Error, OSError, TimeoutError)
+"""All others. The server is not there, or replies and refuses whatever it is asked, for want of a right or a table:
+nothing is wrong with what was to be stored, so it waits until somebody mends the server. `failure_of` says which."""
 
 _ROUTINES = ("21", "2F", "38", "39", "44", "45", "P0")
 """Classes of SQLSTATE that a trigger, a function or a view gives to a row: what the administrator made refuses it."""

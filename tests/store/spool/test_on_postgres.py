@@ -217,6 +217,40 @@ async def test_a_trigger_that_refuses_one_webhook_holds_up_no_other(relay: Relay
     assert "555-0101" not in said and "is away" not in said
 
 
+@pytest.mark.parametrize(
+    ("breaks", "mends", "why"),
+    [
+        (
+            "revoke insert on events from relay",
+            "grant insert on events to relay",
+            "PostgreSQL refuses: permission denied for table events",
+        ),
+        (
+            "alter table events rename to away",
+            "alter table away rename to events",
+            'PostgreSQL refuses: relation "events" does not exist',
+        ),
+        (
+            "alter table events rename column payload to away",
+            "alter table events rename column away to payload",
+            'PostgreSQL refuses: column "payload" of relation "events" does not exist',
+        ),
+    ],
+)
+async def test_a_schema_that_does_not_take_them_is_named_and_none_is_lost(
+    relay: Relay, breaks: str, mends: str, why: str
+) -> None:
+    relay.rows_written(breaks)
+    assert await relay.keep(request(1)) == [[]]
+    assert await relay.keep(request(2)) == [[]]
+    assert {each.why for each in relay.of(SpoolingBegan)} == {why}
+    await until(lambda: relay.store.spool().why == why)
+    assert (relay.store.spool().webhooks, relay.store.spool().refused, relay.stored()) == (2, 0, [])
+    relay.rows_written(mends)
+    await relay.until_direct()
+    assert relay.stored() == ids(1, 2)
+
+
 async def test_a_lost_answer_is_known_by_its_id(relay: Relay) -> None:
     relay.proxy.lose_answer(b"webhook-0001")
     assert await relay.keep(request(1), request(2)) == [[], []]
