@@ -111,10 +111,10 @@ class Follower:
             self._bytes += size
             return
         for document in documents:
-            size = document.get("size", 0)
-            if len(self._waiting) < MAX_BEHIND and self._bytes + size <= MAX_BYTES_BEHIND:
+            its_size = document.get("size", 0)
+            if len(self._waiting) < MAX_BEHIND and self._bytes + its_size <= MAX_BYTES_BEHIND:
                 self._waiting.append(document)
-                self._bytes += size
+                self._bytes += its_size
             else:
                 self._miss(document)
 

@@ -14,7 +14,7 @@ LONGEST = 0.02
 
 
 class GiveWay:
-    """Whether a commit is under way, told by the loop that it was made in, asked by readers there and in a thread."""
+    """Whether a commit is under way: set in the event loop that it was made in, read there and in a reader's thread."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
@@ -46,7 +46,7 @@ class GiveWay:
             self._waiting.discard(free)
 
     def of_one_read(self) -> "InThread":
-        """What a read asks in its thread."""
+        """Return the waits of one read in its thread."""
         return InThread(self._free)
 
 

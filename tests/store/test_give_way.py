@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
-from relay.errors import StoreBusy
+from relay.errors import StoreBusy, StoreFailed
 from relay.store import give_way
 from relay.store.give_way import GiveWay
 from relay.store.postgres.batch import Batch
@@ -187,3 +187,24 @@ async def test_what_deliveries_wait_for_gives_no_way(tmp_path: Path, patient: No
     finally:
         other.close()
         await store.close()
+
+
+async def test_a_question_that_waits_for_a_commit_while_the_store_is_closed_is_refused(
+    tmp_path: Path, patient: None
+) -> None:
+    store = open_sqlite(tmp_path, NOON)
+    other = apsw.Connection(str(tmp_path / "relay.db"))
+    try:
+        other.execute("begin immediate")
+        keeping = store.keep(webhook(1), [routed(1, to())])
+        await turns()
+        asking = asyncio.ensure_future(store.status())
+        await turns()
+        closing = asyncio.ensure_future(store.close())
+        await turns()
+        other.execute("rollback")
+        with pytest.raises(StoreFailed):
+            await asking
+        await asyncio.gather(keeping, closing)
+    finally:
+        other.close()

@@ -1,6 +1,8 @@
 """Counts -> the acts that followed them: each is confirmed once, also from a page that the browser kept."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -10,12 +12,12 @@ MAX_KEPT = 1_000
 LONGEST = 36  # characters of an id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Followed:
-    """The act that was done after a count, and the key of the form that asked for it."""
+    """The key of the form that asked for an act after a count, and the act; "" until it has begun."""
 
-    act: str
     key: str | None
+    act: str = ""
 
 
 class Confirmed:
@@ -28,12 +30,19 @@ class Confirmed:
         """None if nothing was done after it, or that was long ago."""
         return self._acts.get(trial)
 
-    def note(self, trial: str, followed: Followed) -> None:
-        """Say that the act has begun."""
-        if len(trial) <= LONGEST:
+    @contextmanager
+    def held(self, trial: str, key: str | None) -> Iterator[Followed]:
+        """Hold the count for this form while the block begins the act; if it names none, the count is free again."""
+        followed = self._acts.get(trial) or Followed(key=key)
+        if 0 < len(trial) <= LONGEST:
             self._acts.setdefault(trial, followed)
         while len(self._acts) > MAX_KEPT:
             self._acts.popitem(last=False)
+        try:
+            yield followed
+        finally:
+            if not followed.act:
+                self._acts.pop(trial, None)
 
 
 CONFIRMED = web.AppKey("confirmed", Confirmed)

@@ -10,7 +10,7 @@ from multidict import MultiDictProxy
 
 from relay.admin.auth import ASKER
 from relay.admin.console import flash
-from relay.admin.console.confirmed import CONFIRMED, TRIAL, Followed
+from relay.admin.console.confirmed import CONFIRMED, TRIAL
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import ASKING, WAITING, own_path
@@ -63,16 +63,18 @@ async def act(
     `linked`: what is said when it is done leads to the act.
     """
     form, confirmed = await fields(request), request.app[CONFIRMED]
-    before = confirmed.of(form.get(TRIAL, ""))
-    if before and before.key != form.get(KEY):
-        text = _("This was done before: nothing was done again.")
-        return see_other(f"/acts/{before.act}", Flash(kind="note", text=text))
+    asker, trial, key = request[ASKER], form.get(TRIAL, ""), form.get(KEY)
     try:
-        acted = await request.app[ASKING].act(request[ASKER], operation, given, key=form.get(KEY))
+        asker.demand(operation.role)  # before the count is looked up: whoever may not act learns nothing of acts
+        before = confirmed.of(trial)
+        if before and before.key != key:
+            text = _("This was done before: nothing was done again.")
+            return see_other(f"/acts/{before.act}" if before.act else "/acts", Flash(kind="note", text=text))
+        with confirmed.held(trial, key) as followed:
+            acted = await request.app[ASKING].act(asker, operation, given, key=key)
+            followed.act = acted.id
     except RelayError as error:
         return see_other(own_path(form.get(AGAIN, form.get(BACK))), Flash(kind="failed", text=str(error)))
-    if TRIAL in form:
-        confirmed.note(form[TRIAL], Followed(act=acted.id, key=form.get(KEY)))
     request.app[WAITING].changed()
     request.app[LIVE].changed()
     if acted.document is None:

@@ -86,7 +86,8 @@ def _read(text: str, now: datetime, zone: tzinfo | None = None) -> str:
 
 def _length(text: str) -> str:
     """A duration, which units in Russian, or a blank before them, do not spoil."""
-    written = _RUSSIAN.sub(lambda each: _UNITS.get(each[0].strip().lower(), each[0]), text).replace(" ", "")
+    written = _RUSSIAN.sub(lambda each: _UNITS.get(each[0].strip().lower(), each[0]), text)
+    written = re.sub(r"(?<=\d) (?=[a-z])", "", written)
     units.duration(written)
     return written
 

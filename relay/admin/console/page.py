@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from re import Pattern
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from aiohttp_jinja2 import get_env
 
@@ -93,7 +94,7 @@ def context(request: web.Request, values: Mapping[str, Any]) -> dict[str, Any]:
         "operator": asker is not None and asker.role is Role.OPERATOR,
         "now": request.app[ASKING].now(),
         "path": request.path,
-        "here": request.path_qs,
+        "here": here(request),
         "language": language(),
         "languages": languages(),
         "preferences": preferences(request),
@@ -101,6 +102,23 @@ def context(request: web.Request, values: Mapping[str, Any]) -> dict[str, Any]:
         "flashed": flash.take(request),
         **values,
     }
+
+
+def here(request: web.Request) -> str:
+    """The address to come back to: where a form was answered, the nearest above it that has a page."""
+    if request.method != hdrs.METH_POST:
+        return request.path_qs
+    path = request.rel_url.raw_path
+    routes = [each for each in request.app.router.routes() if each.method == hdrs.METH_GET]
+    pages = [each.resource.get_info() for each in routes if each.resource]
+    while path and not any(_is_at(page, path) for page in pages):
+        path = path.rpartition("/")[0]
+    return path or "/"
+
+
+def _is_at(page: Mapping[str, object], path: str) -> bool:
+    pattern = page.get("pattern")
+    return bool(pattern.fullmatch(path)) if isinstance(pattern, Pattern) else page.get("path") == path
 
 
 def link(path: str, query: Mapping[str, list[str]], **changed: str | None) -> str:

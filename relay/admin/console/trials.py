@@ -43,7 +43,7 @@ async def found(request: web.Request) -> ActDocument | None:
 async def followed(request: web.Request) -> ActDocument | None:
     """The act that was done after the dry run of this address; None if there was none, or it is forgotten."""
     after = request.app[CONFIRMED].of(request.query.get(TRIAL, ""))
-    return await _known(request, after.act if after else None)
+    return await _known(request, (after.act or None) if after else None)
 
 
 async def _known(request: web.Request, id_: str | None) -> ActDocument | None:

@@ -94,7 +94,7 @@ _WORD_OF = {
     "action": action_word,
     "command": act_word,
     "entity": about_word,
-    "failed": lambda _value: _("yes"),
+    "failed": lambda value: _("yes") if value == "true" else _("no"),
     "reason": _reason_word,
     "state": state_word,
     "states": state_word,

@@ -104,12 +104,16 @@ def losses(found: Sequence[Row]) -> tuple[AckGap, ...]:
     )
 
 
+def _deaths(first: int | None, last: int | None, why: str) -> Deaths | None:
+    """None where a row does not say when it died."""
+    return None if first is None or last is None else Deaths(first_at=from_ms(first), last_at=from_ms(last), why=why)
+
+
 def _targets(
     pending: Sequence[Row], dead: Sequence[Row], paused: Sequence[Row], seen: Sequence[Row]
 ) -> dict[str, TargetStatus]:
     known: dict[str, TargetStatus] = {
-        target: TargetStatus(dead=number, deaths=Deaths(first_at=from_ms(first), last_at=from_ms(last), why=why))
-        for target, number, first, last, why in dead
+        target: TargetStatus(dead=number, deaths=_deaths(*when)) for target, number, *when in dead
     }
     for target, number, oldest in pending:
         oldest_at = None if oldest is None else from_ms(oldest)

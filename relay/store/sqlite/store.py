@@ -525,19 +525,23 @@ class SqliteStore:
 
     async def _read(self, run: Callable[[apsw.Cursor], T], *, first: bool = False) -> T:
         """Read beside commits, and give way to them unless this comes `first`, as what deliveries wait for."""
+        if not first:
+            await self.give_way()
         if self._closed:
             raise StoreFailed(CLOSED)
+        read = self._read_now if first else self._read_after_commits
         try:
             with _as_store_errors(self._path):
-                if first:
-                    return await self._loop.run_in_executor(self._reading, lambda: run(self._reader.cursor()))
-                await self.give_way()
-                found = await self._loop.run_in_executor(self._reading, self._read_after_commits, run)
-                await self.give_way()
-                return found
+                found = await self._loop.run_in_executor(self._reading, read, run)
         except StoreFailed as failure:
             await self._cannot_read(failure)
             raise
+        if not first:
+            await self.give_way()
+        return found
+
+    def _read_now(self, run: Callable[[apsw.Cursor], T]) -> T:
+        return run(self._reader.cursor())
 
     def _read_after_commits(self, run: Callable[[apsw.Cursor], T]) -> T:
         """In the thread that reads."""

@@ -32,7 +32,7 @@ async def test_where_none_was_so_slow_the_page_says_so(browser: Client) -> None:
     assert "/attempts?target=warehouse" in seen.links
 
 
-@pytest.mark.parametrize("slower", ["fast", "0s", "2h30m", "999d"])
+@pytest.mark.parametrize("slower", ["fast", "0s", "2h30m", "999d", "1 2s", "1 m s"])
 async def test_what_is_no_length_of_time_is_said_at_its_field(browser: Client, slower: str) -> None:
     answer = await browser.get("/attempts", params={"slower": slower})
     text = await answer.text()
@@ -50,3 +50,8 @@ async def test_pages_of_deliveries_and_of_a_target_lead_there(browser: Client) -
 async def test_a_viewer_sees_how_long_it_took_and_not_what_was_answered(guarded: Client) -> None:
     seen = await see(guarded, "/attempts?slower=11ms", headers=VIEWER)
     assert seen.text.count("12 ms") == 4 and "bad price" not in seen.source
+
+
+@pytest.mark.parametrize(("failed", "word"), [("true", "yes"), ("false", "no")])
+async def test_a_filter_that_is_off_does_not_read_as_on(browser: Client, failed: str, word: str) -> None:
+    assert f"Failed: {word}" in (await see(browser, f"/attempts?slower=2s&failed={failed}")).text

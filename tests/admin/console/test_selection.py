@@ -1,5 +1,6 @@
 """Acts on all that a filter finds: counted first, frozen, done once, and never more than was counted."""
 
+import asyncio
 import re
 from datetime import timedelta
 
@@ -100,6 +101,25 @@ async def test_a_count_that_was_kept_is_not_confirmed_twice_whoever_does_it(guar
     [entry] = await store.audit(limit=9)
     assert answers[1].headers["Location"] == f"/acts/{entry.id}"
     assert "nothing was done again" in (await see(guarded, f"/acts/{entry.id}", headers=OPERATOR)).text
+
+
+async def test_a_count_is_confirmed_once_though_two_do_it_at_the_same_time(browser: Client, store: Archive) -> None:
+    counting = await send(browser, await see(browser, "/deliveries?state=dead"), f"{REPLAY}/count")
+    pages = [await see(browser, counting.headers["Location"]) for _ in range(2)]
+    answers = await asyncio.gather(*(send(browser, each, REPLAY) for each in pages))
+    assert [each.status for each in answers] == [303, 303]
+    assert sorted(each.headers["Location"].startswith("/acts") for each in answers) == [False, True]
+    assert len(await store.audit(limit=9)) == 1
+
+
+async def test_who_may_not_act_learns_nothing_of_what_followed_a_count(guarded: Client) -> None:
+    counting = await guarded.post(f"{REPLAY}/count", data={"state": "dead"}, headers=OPERATOR, allow_redirects=False)
+    page = await see(guarded, counting.headers["Location"], headers=OPERATOR)
+    await guarded.post(REPLAY, data=page.form(REPLAY), headers=OPERATOR, allow_redirects=False)
+    answer = await guarded.post(
+        REPLAY, data=page.form(REPLAY) | {"key": "another"}, headers=VIEWER, allow_redirects=False
+    )
+    assert "/acts/" not in answer.headers.get("Location", "") + await answer.text()
 
 
 async def test_an_act_that_was_refused_is_offered_again(browser: Client) -> None:

@@ -111,4 +111,5 @@ async def test_a_time_of_a_look_that_cannot_be_read_is_said_at_its_field_and_kep
     assert answer.status == 400 and "cannot be read: write 2h" in seen.text
     assert seen.form(RUN)["since"] == written and '<details class="act" open>' in text
     assert 'name="dry_run" value="1" checked' not in text
+    assert {each["fields"].get("back", "/heal") for each in seen.forms} == {"/heal"}
     assert await store.healing.heal_requests() == []
