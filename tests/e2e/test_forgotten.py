@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from relay.store.postgres.erasure import REWRITTEN
 from relay.store.postgres.store import PostgresStore
 from relay.store.requests import KeepRequest
 from tests.bench.forgetting import left_in
@@ -18,7 +19,7 @@ from tests.store.test_erasure import FORD, PERSON, ZAPHOD, arrived
 WEBHOOKS = 400  # 20 transactions, with pauses between them
 FORGET = ("forget", f"--entity={PERSON.entity}", f"--id={PERSON.id}", "--now")
 ERASED = b"select count(*) from events where erased_at is not null"
-REWRITING = b"select 1 from pg_stat_activity where query like 'vacuum full%' and state = 'active'"
+REWRITING = f"select 1 from pg_stat_activity where query = 'vacuum full {REWRITTEN[-1]}' and state = 'active'".encode()
 
 pytestmark = pytest.mark.timeout(240)  # it starts four commands
 
@@ -49,8 +50,8 @@ async def forgetting(url: str, folder: Path) -> AsyncIterator[asyncio.subprocess
         try:
             yield process
         finally:
-            if process.returncode is None:
-                process.kill()
+            assert process.returncode is None, "it was to be killed in its midst"
+            process.kill()
             await process.wait()
 
 
@@ -61,9 +62,10 @@ async def test_wherever_the_command_is_killed_a_repeated_one_leaves_no_live_row(
             async with forgetting(url, tmp_path):
                 await until(lambda least=erased: seen.execute(ERASED).fetchall()[0][0] >= least)  # type: ignore[misc]
             assert left_in(url), "some of it was left to be erased"
-        # rewriting takes some ms, so that it may have ended before it is killed
-        async with forgetting(url, tmp_path):
-            await until(lambda: seen.execute(REWRITING).fetchall() != [])
+        with psycopg.connect(url) as held:  # the last table is used: the others are rewritten by then
+            held.execute(f"lock table {REWRITTEN[-1]} in access share mode".encode())
+            async with forgetting(url, tmp_path):
+                await until(lambda: seen.execute(REWRITING).fetchall() != [])
         code, _, complaint = await run(*RELAY, *FORGET, f"--store={url}")
         assert code == 0, complaint
         assert left_in(url) == []
