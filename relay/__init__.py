@@ -33,6 +33,7 @@ Beside the flow: `daemon.process` runs the relay until SIGTERM, and `daemon.wiri
 daemon does is listed in `daemon`. `observe` turns `signals` into metrics, log lines, the event stream and spans. The
 private listener serves `admin`. Its `admin.api`, its pages in `admin.console` and the commands, `cli`, put each
 question and act of an operator to `operations.desk`, which checks the role and masks what a viewer may not see.
+Questions, and pages in the making, wait for commits (`store.give_way`).
 
 If the routes file has accounts, `account.service` asks amoCRM's own API, on one relay of those that share a store: it
 watches the webhooks there (`account.guard`), and creates the events that no webhook brought (`account.heal`).
