@@ -1,8 +1,10 @@
 """A steady pace: `python -m tests.bench.pace URL BODY RATE SECONDS` posts a webhook every 1/RATE s, answered or not.
 
 wrk waits for an answer before it asks again, so that a slow server is asked less; this does not (an open loop). The
-lines of BODY take turns, and {id} and {now} are filled in as by post.lua. Prints JSON: `sent`, `rate` as it was, `p50`,
-`p99` and `max` in milliseconds from when each was due until its answer.
+lines of BODY take turns, and {id} and {now} are filled in as by post.lua. Connections are kept, and one that waits for
+its next post is closed by the relay after its idle time-out, perhaps while that post is on its way: as HTTP clients do,
+a post that got no byte of an answer on a kept connection is sent again on a new one. Prints JSON: `sent`, `resent` of
+them, `rate` as it was, `p50`, `p99` and `max` in milliseconds from when each was due until its answer.
 """
 
 import asyncio
@@ -18,12 +20,17 @@ from urllib.parse import urlsplit
 import uvloop
 
 
+class ClosedUnanswered(ConnectionError):
+    """A connection that had answered before was closed without a byte of an answer."""
+
+
 class Connection(Protocol):
-    """One request at a time; `free` takes it back once it is answered."""
+    """One request at a time; it is in `free` while it is open and waits for the next one."""
 
     def __init__(self, free: list["Connection"]) -> None:
         self._free = free
         self._answered: Future[None] | None = None
+        self._kept = False  # it has answered before
         self._rest = b""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -39,7 +46,7 @@ class Connection(Protocol):
         head, found, body = self._rest.partition(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
         if found and len(body) >= length and self._answered:
-            self._rest = body[length:]
+            self._rest, self._kept = body[length:], True
             if head.startswith(b"HTTP/1.1 2"):
                 self._answered.set_result(None)
             else:
@@ -47,8 +54,11 @@ class Connection(Protocol):
             self._free.append(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        if self in self._free:
+            self._free.remove(self)
         if self._answered and not self._answered.done():
-            self._answered.set_exception(ConnectionError("closed before it answered"))
+            unanswered = ClosedUnanswered if self._kept and not self._rest else ConnectionError
+            self._answered.set_exception(unanswered("closed before it answered"))
 
 
 class RateLimiter:
@@ -60,6 +70,7 @@ class RateLimiter:
         self._first = randrange(10**8, 10**9)
         self._free: list[Connection] = []
         self.took: list[float] = []
+        self.resent = 0
 
     async def keep(self, rate: float, seconds: float) -> float:
         """Requests a second, as it came out."""
@@ -82,14 +93,18 @@ class RateLimiter:
         return head.encode() + body
 
     async def _post(self, due: float, request: bytes) -> None:
-        if not self._free:
-            address = self._place.hostname, self._place.port
-            loop = asyncio.get_running_loop()
-            _, connection = await loop.create_connection(lambda: Connection(self._free), *address)
-        else:
-            connection = self._free.pop()
-        await connection.ask(request)
+        try:
+            await (self._free.pop() if self._free else await self._connected()).ask(request)
+        except ClosedUnanswered:
+            self.resent += 1
+            await (await self._connected()).ask(request)
         self.took.append(perf_counter() - due)
+
+    async def _connected(self) -> Connection:
+        address = self._place.hostname, self._place.port
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(lambda: Connection(self._free), *address)
+        return connection
 
 
 async def main(url: str, bodies: Sequence[bytes], rate: float, seconds: float) -> None:
@@ -100,6 +115,7 @@ async def main(url: str, bodies: Sequence[bytes], rate: float, seconds: float) -
         json.dumps(
             {
                 "sent": len(took),
+                "resent": pace.resent,
                 "rate": kept,
                 "p50": took[len(took) // 2] * 1e3,
                 "p99": took[len(took) * 99 // 100] * 1e3,

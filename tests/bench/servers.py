@@ -218,12 +218,16 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 async def paced(relay: Relay, rate: float, seconds: float, content: Content = WEBHOOK) -> dict[str, Any]:
-    """What pace.py says of webhooks at that rate; BenchFailed if it could not keep it."""
+    """What pace.py says of webhooks at that rate, and on standard error how many were sent again; BenchFailed if it
+    could not keep the rate.
+    """
     command = (sys.executable, "-m", "tests.bench.pace", relay.url, str(content.body), str(rate), str(seconds))
     code, printed, complaint = await run(*command)
     if code:
         raise BenchFailed(f"pace: {complaint}")
     kept: dict[str, Any] = json.loads(printed)
+    if kept["resent"]:
+        print(f"{kept['resent']} posts were sent again: their connections were closed unanswered", file=sys.stderr)
     if kept["rate"] < 0.95 * rate:
         raise BenchFailed(f"the machine could not send {rate:.0f} a second, only {kept['rate']:.0f}")
     return kept

@@ -1,9 +1,11 @@
 """What is posted and taken: bodies and answers of wrk, a steady pace, the receiver that counts."""
 
+import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
@@ -17,6 +19,8 @@ from tests.bench import leads
 from tests.bench.servers import receiving
 from tests.bench.wrk import WEBHOOK, BenchFailed, Content, load
 from tests.e2e.processes import run
+
+PACE = (sys.executable, "-m", "tests.bench.pace")
 
 
 @pytest.mark.usefixtures("wrk")
@@ -113,14 +117,57 @@ async def test_leads_are_posted_as_of_now(posted: tuple[TargetStatus, list[str]]
 
 async def test_a_pace_is_kept_and_a_receiver_takes_all_of_it() -> None:
     async with receiving() as receiver:
-        pace = (sys.executable, "-m", "tests.bench.pace", receiver.urls(1)[0], str(WEBHOOK.body), "50", "0.4")
-        code, printed, complaint = await run(*pace)
+        code, printed, complaint = await run(*PACE, receiver.urls(1)[0], str(WEBHOOK.body), "50", "0.4")
         assert code == 0, complaint
         assert json.loads(printed)["sent"] == (await receiver.has(20))["taken"] == 20
         with pytest.raises(BenchFailed, match="has 20 of 21"):
             await receiver.has(21, seconds=0.1)
         await receiver.forget()
         assert (await receiver.figures())["taken"] == 0
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+
+
+async def test_a_post_on_a_kept_connection_that_is_closed_unanswered_is_sent_again_on_a_new_one() -> None:
+    async with closing_server(ANSWER, b"") as (url, posts):
+        code, printed, complaint = await run(*PACE, url, str(WEBHOOK.body), "20", "0.2")
+    assert code == 0, complaint
+    assert (json.loads(printed)["sent"], json.loads(printed)["resent"]) == (4, len(posts) - 4)
+    assert len(posts) > 4
+
+
+async def test_a_connection_that_was_closed_while_it_waited_gets_no_post() -> None:
+    async with closing_server(ANSWER) as (url, posts):
+        code, printed, complaint = await run(*PACE, url, str(WEBHOOK.body), "20", "0.2")
+    assert code == 0, complaint
+    assert (json.loads(printed)["sent"], len(posts)) == (4, 4)
+
+
+@pytest.mark.parametrize("answers", [[b""], [ANSWER, b"HTTP/1.1 "]], ids=["on a new connection", "in an answer"])
+async def test_a_pace_fails_where_a_new_connection_gets_no_answer_or_an_answer_is_cut(answers: list[bytes]) -> None:
+    async with closing_server(*answers) as (url, _):
+        code, _, complaint = await run(*PACE, url, str(WEBHOOK.body), "20", "0.2")
+    assert code == 1
+    assert "closed before it answered" in complaint
+
+
+@asynccontextmanager
+async def closing_server(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that writes these to the posts of a connection, one each, and closes it; and the posts it took."""
+    posts: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            posts.append(await reader.readexactly(length))
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", posts
 
 
 async def test_a_receiver_tells_how_late_an_event_came() -> None:

@@ -1,6 +1,7 @@
 """How many a listener lets in, and for how long: who has nothing to answer for makes room, the oldest first."""
 
 import asyncio
+import os
 import socket
 import sys
 from asyncio import StreamReader, StreamWriter
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from aiohttp import web
@@ -292,6 +294,21 @@ def test_a_request_that_does_not_begin_is_given_up(before: bytes, sent: bytes, r
             assert await status(connection) == 200 if before else True
             connection[1].write(sent)
             assert await status(connection) is None
+
+    run(scene())
+
+
+def test_a_request_that_came_in_time_is_answered_however_late_the_loop_looks(run: Run) -> None:
+    async def scene() -> None:
+        async with house(Limits(idle=2 * SOON)) as there:
+            connection = await asyncio.open_connection(*there.listener.address)
+            there.connections.append(connection)
+            assert await ask(connection) == 200
+            os.write(connection[1].get_extra_info("socket").fileno(), REQUEST % b"")
+            over = monotonic() + 3 * SOON
+            while monotonic() < over:
+                """The loop is held up, and both are due at once: the request, and the end of the idle connection."""
+            assert await status(connection) == 200
 
     run(scene())
 
