@@ -32,10 +32,11 @@ class Stamp(NamedTuple):
 
 @frozen
 class Loaded:
-    """A file in force: which version, and since when."""
+    """A file in force: which version, since when, and when it was last read and found to be this one."""
 
     stamp: Stamp | None
     at: datetime
+    read_at: datetime
 
 
 @frozen
@@ -92,7 +93,7 @@ class WatchedFiles(Generic[T]):
         now, before = self._clock(), self._loaded
         self._rejected = None
         self._loaded = {
-            path: before[path] if path in before and before[path].stamp == found else Loaded(stamp=found, at=now)
+            path: Loaded(stamp=found, at=_since(before.get(path), found) or now, read_at=now)
             for path, found in self._last_read.items()
         }
 
@@ -116,6 +117,7 @@ class WatchedFiles(Generic[T]):
                 "file": str(path.absolute()),
                 "written_at": _written_at(each.stamp),
                 "loaded_at": rfc3339(each.at),
+                "read_at": rfc3339(each.read_at),
                 "warning": detached(path),
             }
             for path, each in self._loaded.items()
@@ -132,6 +134,11 @@ class WatchedFiles(Generic[T]):
         ]
         problems = [each[:MAX_PROBLEM_LENGTH] for each in self._rejected.problems[:MAX_PROBLEMS]]
         return [{"at": rfc3339(self._rejected.at), "files": newer, "problems": problems}]
+
+
+def _since(before: Loaded | None, found: Stamp | None) -> datetime | None:
+    """Since when this version is in force; None if it was not before."""
+    return before.at if before and before.stamp == found else None
 
 
 def _written_at(found: Stamp | None) -> str | None:

@@ -19,7 +19,7 @@ from relay.http.machine_limits import Limits
 from relay.observe import EventStream
 from relay.operations.access import Bearers
 from relay.operations.desk import Receive
-from relay.signals import Emit
+from relay.signals import Emit, Reloaded
 from relay.store.contract import OwnedStore
 from relay.store.open import session_key
 
@@ -34,6 +34,7 @@ async def listen_privately(
     variant: Variant,
     store: OwnedStore,
     reloader: Reloader,
+    reload: Callable[[], Awaitable[Reloaded]],
     readiness: Readiness,
     registry: CollectorRegistry,
     refresh: Callable[[], Awaitable[None]],
@@ -45,14 +46,14 @@ async def listen_privately(
     """Serve on a listening socket. `refresh` reads the gauges at a scrape; `receive` takes a sample in."""
     verify = partial(verify_beside, settings.store)
     console = (settings.admin_url or "").rstrip("/")
-    asking = Asking(store, lambda: reloader.config, settings.names, reloader.reload, receive, verify, console)
+    asking = Asking(store, lambda: reloader.config, settings.names, reload, receive, verify, console)
     application = admin(
         registry=registry,
         refresh=refresh,
         unready=readiness.unready,
         store_unready=readiness.store_unready,
         remark=readiness.remark,
-        reload=reloader.reload,
+        reload=reload,
         stream=stream,
         api=Api(asking),
         console=_console(settings, asking, stream, bearers) if settings.console else None,

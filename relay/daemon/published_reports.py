@@ -24,6 +24,7 @@ class Reports:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._misaddressed = _Rejections(Rejection.MISADDRESSED, clock)
         self._unauthorized = _Rejections(Rejection.UNAUTHORIZED, clock)
+        self._published: dict[str, Json] = {}
 
     def count(self, rejected: WebhookRejected) -> None:
         """Count a request that was misaddressed or unauthorized."""
@@ -41,15 +42,17 @@ class Reports:
             OLDEST_SNAPSHOT: lambda: _oldest_snapshot(store),
             **others,
         }
-        published: dict[str, Json] = {}
         while True:
             for name, report in reports.items():
-                value = report()
-                if value is not None and (name not in published or published[name] != value):
-                    with suppress(StoreBusy):  # again at the next turn
-                        await store.publish(name, value, now=store.clock())
-                        published[name] = value
+                with suppress(StoreBusy):  # again at the next turn
+                    await self.publish(store, name, report())
             await asyncio.sleep(PUBLISH_EVERY)
+
+    async def publish(self, store: OwnedStore, name: str, value: Json) -> None:
+        """Store one report, unless it is None or was stored last."""
+        if value is not None and (name not in self._published or self._published[name] != value):
+            await store.publish(name, value, now=store.clock())
+            self._published[name] = value
 
 
 class _Rejections:

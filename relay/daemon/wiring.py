@@ -10,7 +10,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 
@@ -34,7 +34,7 @@ from relay.daemon.settings import Settings, demand_private
 from relay.daemon.stopped_routes import StoppedRoutes
 from relay.delivery.claim_at_insert import ClaimAtInsert
 from relay.delivery.dispatcher import Dispatcher
-from relay.errors import ConflictError
+from relay.errors import ConflictError, StoreError
 from relay.http.aiohttp_version import Variant, Variants, choose_variants
 from relay.http.client import fast_client, plain_client
 from relay.http.listener import Listener, bind
@@ -49,7 +49,7 @@ from relay.operations.forget import FORGET
 from relay.operations.status import FILES
 from relay.operations.tail import documents
 from relay.routes.egress import ignored_variables
-from relay.signals import Emit, Notice, OperatorActed, Signal, WebhookRejected
+from relay.signals import Emit, Notice, OperatorActed, Reloaded, Signal, WebhookRejected
 from relay.store.archive import ArchiveFolder
 from relay.store.contract import OwnedStore
 from relay.store.open import account_records, check_permissions, open_store
@@ -213,6 +213,7 @@ class Relay:
             variant=self._server,
             store=self.store,
             reloader=self.reloader,
+            reload=self._reload,
             readiness=self.readiness,
             registry=registry,
             refresh=self.scrape.refresh,
@@ -240,6 +241,13 @@ class Relay:
             certificate=self.reloader.certificate,
             emit=self._emit,
         )
+
+    async def _reload(self) -> Reloaded:
+        """Load the files again; whoever is answered finds in the store what is loaded now."""
+        reloaded = await self.reloader.reload()
+        with suppress(StoreError):  # the loop of reports tries again
+            await self.reports.publish(self.store, FILES, self.reloader.files())
+        return reloaded
 
     def _background(self, accounts: Accounts, notifications: Notifications) -> list[Coroutine[None, None, None]]:
         """The endless loops beside the listeners."""

@@ -1,8 +1,10 @@
-"""A finding and the status -> the figures in its texts: how many, and for how long."""
+"""A finding and the status -> what its texts quote: how many, for how long, of which file and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import PurePath
+from typing import Any
 
 from relay.operations.documents.activity import SourceDocument
 from relay.operations.documents.status import StatusDocument, TargetDocument
@@ -11,10 +13,12 @@ from relay.operations.finding_texts import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """`count` of a kind that counts, `age` of one that lasts."""
+    """`count` of a kind that counts, `age` of one that lasts; the `file` that was refused, and the first reason."""
 
     count: int = 0
     age: timedelta = timedelta()
+    file: str = ""
+    why: str = ""
 
 
 def measured(kind: str, subject: str, seen: StatusDocument, sources: Sequence[SourceDocument]) -> Measure:
@@ -28,8 +32,21 @@ def measured(kind: str, subject: str, seen: StatusDocument, sources: Sequence[So
             return Measure(count=seen.webhooks.unparsed)
         case Kind.FAILED_ANSWERS:
             return Measure(count=next((each.failed_2h for each in sources if each.source == subject), 0))
+        case Kind.FILE_REFUSED:
+            return _of_files(seen)
     target = next((each for each in seen.targets if each.target == subject), None)
     return _of_target(kind, target, seen) if target else Measure()
+
+
+def _of_files(seen: StatusDocument) -> Measure:
+    """Of what was refused; if only something beside the files has changed, the file is the one in force."""
+    report: Mapping[str, Any] = seen.files if isinstance(seen.files, dict) else {}
+    refused: Mapping[str, Any] = next(iter(report.get("refused", ())), {})
+    files = [PurePath(each["file"]).name for each in (*refused.get("files", ()), *report.get("loaded", ()))]
+    at = datetime.fromisoformat(refused["at"]) if "at" in refused else seen.at
+    return Measure(
+        age=seen.at - at, file=next(iter(files), "the routes file"), why=next(iter(refused.get("problems", ())), "")
+    )
 
 
 def _of_target(kind: str, target: TargetDocument, seen: StatusDocument) -> Measure:

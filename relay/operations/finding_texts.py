@@ -35,7 +35,8 @@ class Kind(StrEnum):
 class FindingTexts:
     """`line` and `advice`: in English; `title` and `remedy`: for pages, which give the English ones where these are "".
 
-    In braces: `name` of the target, source or route, `count`, `age`; in English also `ago`, `state` and `why`.
+    In braces: `name` of the target, source, route or file, `count`, `age`; in English also `ago` and `state`; `why` in
+    advice, a remedy has it of a file that was refused.
     The name of a target or source stands before `line` and `title`.
     """
 
@@ -95,10 +96,13 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         remedy=N_("Give each relay the same routes file."),
     ),
     Kind.FILE_REFUSED: FindingTexts(
-        line="a newer routes file is refused",
-        advice="relay status quotes what is wrong with it; relay check before it is saved",
-        title=N_("A newer routes file is refused."),
-        remedy=N_("Mend what is quoted below; relay check finds it before the file is saved."),
+        line="{name} on disk is not what runs: refused {ago}",
+        advice="{why}; mend it in the file, which is loaded by itself; relay check finds it before the file is saved",
+        title=N_("{name} on disk is not what runs: it was refused {age} ago."),
+        remedy=N_(
+            "First error: {why} – mend it in the file, and it is loaded by itself. "
+            "Until then the version that was loaded before stays in force."
+        ),
     ),
     Kind.ROUTE_STOPPED: FindingTexts(
         line="route {name} is stopped",

@@ -160,10 +160,11 @@ def _finding(judgement: _Judgement, seen: StatusDocument, sources: Sequence[Sour
     texts, measure = TEXTS[kind], measured(kind, target or source, seen, sources)
     line = texts.line.of(measure.count) if isinstance(texts.line, Plural) else texts.line
     values = {
-        "name": target or source or route,
+        "name": target or source or route or measure.file,
         "count": measure.count,
         "age": length(measure.age),
         "ago": ago(measure.age),
+        "why": measure.why,
         **_of_account(judgement, seen),
     }
     subject = f"{target or source}: " if target or source else ""

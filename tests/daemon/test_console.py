@@ -1,10 +1,12 @@
 """The console of a running relay: log-in outlives a restart and ends with its token; and a relay without pages."""
 
+import html
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from relay.admin.console.languages import COOKIE
 from relay.daemon.wiring import url
 from relay.operations import access
 from tests.daemon.test_access import Guarded, add, guarded
@@ -58,3 +60,33 @@ async def test_a_relay_without_console_has_no_pages_and_the_rest(settings: dict[
             await open_page(relay, {}, path) for path in ("/", "/login", "/static/0/console.css", "/api/v1/status")
         ]
         assert found == [404, 404, 404, 200] and await relay.ask("") == 200
+
+
+async def test_the_page_after_a_reload_says_what_is_loaded_now(settings: dict[str, Any]) -> None:
+    routes = settings["config"]
+    async with guarded(settings) as relay:
+        good = routes.read_text()
+        assert "read again, and unchanged, at" not in await relay.text("", "/routes")
+        assert "✓ Loaded" in await reloaded(relay)
+        assert "read again, and unchanged, at" in await relay.text("", "/routes")
+        routes.write_text(good + "targts: {}\nwhat: {}\n")
+        line = len(good.splitlines()) + 1
+        said = f"Загрузить не удалось: действует прежнее. {routes}:{line}:1  targts: неизвестный ключ"
+        assert said in await reloaded(relay, "ru")
+        for path in ("/", "/routes"):
+            page = html.unescape(await relay.text("", path))
+            assert "on disk is not what runs" in page and f"{routes}:{line}:1  targts: unknown key" in page
+        assert "Nothing was found." not in page
+        routes.write_text(good)
+        assert "✓ Loaded" in await reloaded(relay)
+        assert "not what runs" not in await relay.text("", "/routes")
+
+
+async def reloaded(relay: Guarded, language: str = "en") -> str:
+    """Press the button of the page; return the page after it."""
+    cookies = {COOKIE: language}
+    async with (
+        aiohttp.ClientSession(cookies=cookies, cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser,
+        browser.post(url(relay.relay.admin_listening) + "/routes/reload", data={"back": "/routes"}) as answer,
+    ):
+        return html.unescape(await answer.text())

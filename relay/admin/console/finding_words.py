@@ -6,7 +6,7 @@ What has no text for pages is said as the desk says it.
 from relay.admin.console import languages
 from relay.admin.console.filters import whole
 from relay.admin.console.languages import gettext
-from relay.admin.console.sentences import said
+from relay.admin.console.sentences import said, said_of_file
 from relay.operations.documents.overview import FindingDocument, OverviewDocument
 from relay.operations.finding_measures import measured
 from relay.operations.finding_texts import TEXTS, Kind
@@ -20,11 +20,13 @@ def finding_title(finding: FindingDocument, seen: OverviewDocument) -> str:
         return said(finding.text)
     measure = measured(finding.kind, subject, seen.status, seen.sources)
     text = languages.ngettext(*title, measure.count) if isinstance(title, Plural) else gettext(title)
-    text = text.format(name=finding.route, count=measure.count, age=whole(measure.age))
+    text = text.format(name=finding.route or measure.file, count=measure.count, age=whole(measure.age))
     return f"{subject}: {text}" if subject else text
 
 
-def finding_advice(finding: FindingDocument) -> str:
+def finding_advice(finding: FindingDocument, seen: OverviewDocument) -> str:
     """What to do about it."""
-    remedy = TEXTS[Kind(finding.kind)].remedy
-    return gettext(remedy) if remedy else said(finding.advice)
+    if not (remedy := TEXTS[Kind(finding.kind)].remedy):
+        return said(finding.advice)
+    why = measured(finding.kind, finding.target or finding.source, seen.status, seen.sources).why
+    return gettext(remedy).format(why=said_of_file(why))

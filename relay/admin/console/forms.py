@@ -14,6 +14,7 @@ from relay.admin.console.confirmed import CONFIRMED, TRIAL
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import ASKING, WAITING, own_path
+from relay.admin.console.sentences import said
 from relay.admin.console.streams import LIVE
 from relay.errors import RelayError
 from relay.operations.desk import Operation
@@ -56,11 +57,12 @@ async def act(
     says: Callable[[D], str | Flash],
     *,
     linked: bool = False,
+    failed: Callable[[str], str] = said,
 ) -> web.Response:
     """Do it once for the key of the form, then show the page it came from; an error of the desk is said there.
 
     What was counted first is done once for that count: to another form of it the act is shown.
-    `linked`: what is said when it is done leads to the act.
+    `linked`: what is said when it is done leads to the act. `failed`: what is said of an error of the desk.
     """
     form, confirmed = await fields(request), request.app[CONFIRMED]
     asker, trial, key = request[ASKER], form.get(TRIAL, ""), form.get(KEY)
@@ -74,17 +76,17 @@ async def act(
             acted = await request.app[ASKING].act(asker, operation, given, key=key)
             followed.act = acted.id
     except RelayError as error:
-        return see_other(own_path(form.get(AGAIN, form.get(BACK))), Flash(kind="failed", text=str(error)))
+        return see_other(own_path(form.get(AGAIN, form.get(BACK))), Flash(kind="failed", text=failed(str(error))))
     request.app[WAITING].changed()
     request.app[LIVE].changed()
     if acted.document is None:
         return see_other(f"/acts/{acted.id}", Flash(kind="done", text=_("Begun; it goes on.")))
-    said = says(acted.document)
-    said = said if isinstance(said, Flash) else Flash(kind="done", text=said)
+    done = says(acted.document)
+    done = done if isinstance(done, Flash) else Flash(kind="done", text=done)
     if before:
         twice = _("It was sent twice, and done once.")
-        said = replace(said, text=f"{said.text} {twice}")
-    return back(form, replace(said, act=acted.id) if linked and said.kind == "done" else said)
+        done = replace(done, text=f"{done.text} {twice}")
+    return back(form, replace(done, act=acted.id) if linked and done.kind == "done" else done)
 
 
 def back(form: Mapping[str, str], said: Flash) -> web.Response:

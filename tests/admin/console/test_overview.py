@@ -119,7 +119,9 @@ async def test_a_newer_routes_file_that_is_refused_is_quoted_and_silent_routes_a
     await store.questions.record_activity(Activity(since=AT, routes=routes), now=NOON)
     seen = await see(browser, "/")
     assert "routes.yaml in force since 2026-11-22" in seen.text and 'title="2026-11-22 09:12:00 UTC"' in seen.source
-    assert "A newer file is refused, and the one above stays: routes.yaml:41:3 targt: no such key" in seen.text
+    assert "it was refused, and the one above stays: routes.yaml:41:3 targt: no such key" in seen.text
+    assert "routes.yaml on disk is not what runs: it was refused 2 h ago." in seen.text
+    assert "First error: routes.yaml:41:3 targt: no such key – mend it in the file" in seen.text
     assert "1 route took nothing in 7 days: talks-to-us" in seen.text
 
 

@@ -8,7 +8,9 @@ from relay.admin.console import forms
 from relay.admin.console.counted import MOST_DIGITS
 from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
+from relay.admin.console.languages import ngettext
 from relay.admin.console.page import Page, ask, render
+from relay.admin.console.sentences import said_of_file
 from relay.errors import NotFoundError
 from relay.operations.activity import ACTIVITY
 from relay.operations.audits import AUDIT, Audit
@@ -49,11 +51,21 @@ async def _if_any(request: web.Request, operation: Operation[Everything, D]) -> 
 
 async def reload(request: web.Request) -> web.Response:
     """Load the files again."""
-    return await forms.act(request, RELOAD, {}, _reloaded)
+    return await forms.act(request, RELOAD, {}, _reloaded, failed=_not_loaded)
 
 
 def _reloaded(done: ReloadDocument) -> str:
     return " ".join([_("Loaded: {files}.").format(files=", ".join(done.activated)), *done.warnings])
+
+
+def _not_loaded(why: str) -> str:
+    """The first error: the page has all of them."""
+    first, *more = why.split("\n")
+    text = _("Not loaded: what was in force stays in force. {error}").format(error=said_of_file(first))
+    if not more:
+        return text
+    others = ngettext("And {n} more, see below.", "And {n} more, see below.", len(more)).format(n=len(more))
+    return f"{text} {others}"
 
 
 async def notify_test(request: web.Request) -> web.Response:
