@@ -127,6 +127,15 @@ async def test_each_transaction_has_the_settings_whichever_way_it_is_sent(dsn: s
     assert ways == [[[("on", "5s", "2s", "5s")]]] * 3
 
 
+async def test_a_statement_is_planned_once_whatever_its_values(connection: Connection) -> None:
+    of_any_length = "select count(*) from numbers join unnest(%s::int[]) given on given = n"
+    for length in range(1, 9):
+        await connection.run([(of_any_length, ([*range(length)],))])
+
+    planned = "select generic_plans::int, custom_plans::int from pg_prepared_statements where statement ~ 'unnest[(]'"
+    assert await connection.run([(planned, ())]) == [[(8, 0)]]
+
+
 @pytest.mark.parametrize("prepare", [True, False])
 async def test_a_statement_sees_what_was_committed_before_it_had_its_locks(
     dsn: str, postgres: Cluster, prepare: bool
