@@ -37,7 +37,7 @@ class Console(Protocol):
 
     @property
     def middleware(self) -> Middleware:
-        """The outermost one: it answers browsers with pages, refusals too."""
+        """One that answers browsers with pages, refusals too."""
         ...
 
     def add_to(self, app: web.Application) -> None:
@@ -89,8 +89,8 @@ def admin(
 
 def _middlewares(access: Middleware, pages: Pages, console: Console | None) -> list[Middleware]:
     """From the outermost in."""
-    inner = [answer_with_problems(PREFIX), access, reject_cross_site(pages), _list_paths]
-    return [console.middleware, *inner] if console else inner
+    pages_or_problems = [answer_with_problems(PREFIX), *([console.middleware] if console else [])]
+    return [*pages_or_problems, access, reject_cross_site(pages), _list_paths]
 
 
 def _own_paths(metrics: MetricsRoute, health: HealthRoutes, store: HealthRoutes, tail: TailRoute) -> list[web.RouteDef]:

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
 
 from relay.errors import ConfigurationError
+from relay.http.faults import answering_faults
 from relay.http.machine_limits import MAX_HEAD, Limits, handler_arguments
 from relay.http.malformed import diagnose, error_response
 from relay.http.response import closing_error
@@ -32,7 +33,7 @@ async def start(
     if isinstance(serves, web.Application):
         runner: web.BaseRunner = _AppRunner(serves, make, grace)
     else:
-        runner = web.ServerRunner(make(serves), shutdown_timeout=grace)
+        runner = web.ServerRunner(make(answering_faults(serves)), shutdown_timeout=grace)
     await runner.setup()
     return runner, cast(Callable[[], Connection], runner.server)
 

@@ -15,6 +15,7 @@ from aiohttp.log import server_logger
 
 from relay.errors import ConfigurationError
 from relay.http import response as responses
+from relay.http.faults import answering_faults
 from relay.http.machine_limits import MAX_HEAD, Limits, handler_arguments
 from relay.http.malformed import diagnose, error_response
 from relay.http.response import Response
@@ -35,7 +36,7 @@ async def start(
         runner: web.BaseRunner = web.AppRunner(serves, shutdown_timeout=grace, **arguments)
         stream = True
     else:
-        runner = web.ServerRunner(web.Server(_served(serves), **arguments), shutdown_timeout=grace)
+        runner = web.ServerRunner(web.Server(_served(answering_faults(serves)), **arguments), shutdown_timeout=grace)
         stream = False
     await runner.setup()
     server = runner.server

@@ -79,9 +79,9 @@ class Response:
             raise ConnectionResetError from None
 
 
-def closing_error(status: int) -> Response:
+def closing_error(status: int, **more: str) -> Response:
     """The response to a request that cannot be read or that the relay failed over: the last one of its connection."""
-    response = Response({"error": HTTPStatus(status).phrase.lower()}, status=status)
+    response = Response({"error": HTTPStatus(status).phrase.lower(), **more}, status=status)
     response.force_close()
     return response
 

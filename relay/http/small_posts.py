@@ -12,8 +12,9 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import _ErrInfo
 
 from relay.http import response as responses
+from relay.http.faults import fault_response
 from relay.http.post import SMALL, Post, Receive
-from relay.http.response import Response, closing_error
+from relay.http.response import Response
 from relay.http.server_types import AnyResponse, Connection
 
 
@@ -97,9 +98,8 @@ class SmallPosts(web.RequestHandler):
         self._end(keep_alive=keep_alive)
 
     def fail(self, post: Post, error: BaseException) -> None:
-        """Log a fault of the relay and answer 500, as aiohttp's handler does."""
-        self.log_exception("Error handling request from %s", post.remote, exc_info=error)
-        self.respond(post, closing_error(500))
+        """Log a fault of the relay and answer 500."""
+        self.respond(post, fault_response(post.remote, error))
 
     def resume_writing(self) -> None:
         """The peer has read."""
@@ -151,7 +151,7 @@ class SmallPosts(web.RequestHandler):
         self._request_in_progress = True
         try:
             taken: bool = receive(post)
-        except Exception as error:  # noqa: BLE001  a fault of ours over one post: 500, as aiohttp's handler does
+        except Exception as error:  # noqa: BLE001  a fault of ours over one post: 500
             self._loop.call_soon(self.fail, post, error)
             return True
         if not taken:

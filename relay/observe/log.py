@@ -196,13 +196,15 @@ class _Foreign(logging.Handler):
         held_back = self._limiter.admit(f"{record.name} {kind}")
         if held_back is None:
             return
-        peer = error is not None and _of_a_peer(error)
+        fault = getattr(record, "request", None)
+        peer = fault is None and error is not None and _of_a_peer(error)
         self._log.log(
             logging.WARNING if peer else min(record.levelno // 10 * 10, logging.CRITICAL),
             record.name,
             text=_masked(_said(record))[:MAX_TEXT],
             error=kind,
             trace=_masked(trace_of(error)) if error and not peer else None,
+            request=fault,
             held_back=held_back or None,
         )
 

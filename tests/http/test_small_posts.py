@@ -363,6 +363,7 @@ async def test_a_fault_of_receive_is_answered_500_and_logged(caplog: pytest.LogC
     assert seen.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert seen.closed
     [record] = caplog.records
-    assert (record.getMessage(), record.name) == ("Error handling request from 192.0.2.1", "aiohttp.server")
+    assert record.getMessage() == "a fault of the relay: a request from 192.0.2.1"
+    assert record.__dict__["request"] and b'"request":"-"' in seen.written
     assert record.exc_info
     assert isinstance(record.exc_info[1], ZeroDivisionError)

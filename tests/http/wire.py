@@ -19,6 +19,7 @@ PEER = ("192.0.2.1", 4711)
 QUIET = 12  # turns of the loop after which nothing more happens by itself; aiohttp takes five for a request
 
 _DATE = re.compile(rb"Date: [^\r]*")
+_ID = re.compile(rb'"request":"[0-9a-f-]{36}"')  # of a fault
 
 
 class Wire(asyncio.Transport):
@@ -144,7 +145,8 @@ async def converse(
         await (_settle(wire, quiet + echo.turns) if pause is None else turn(pause))
     await _settle(wire, quiet + echo.turns)
     malformed = [] if pause else echo.malformed
-    seen = Seen(_DATE.sub(b"Date: -", wire.written), wire.closed, echo.served, malformed)
+    written = _ID.sub(b'"request":"-"', _DATE.sub(b"Date: -", wire.written))
+    seen = Seen(written, wire.closed, echo.served, malformed)
     connection.connection_lost(None)
     await turn(2)
     return seen

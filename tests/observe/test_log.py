@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientPayloadError
 from aiohttp.http_exceptions import BadStatusLine
 
+from relay.http.faults import note_fault
 from relay.model import Secret
 from relay.observe.log import FOREIGN_PER_SECOND
 from tests.observe.conftest import Observed
@@ -86,6 +87,13 @@ def test_what_we_did_wrong_leaves_a_traceback_on_one_line(observed: Observed) ->
     assert (line["level"], line["error"]) == ("error", "ZeroDivisionError")
     assert line["trace"].startswith("Traceback")
     assert "ZeroDivisionError: ours" in line["trace"]
+
+
+def test_a_fault_of_the_relay_leaves_one_whatever_its_class(observed: Observed) -> None:
+    id_ = note_fault("GET /metrics", ConnectionResetError("ours"))
+    (line,) = lines(observed)
+    assert (line["level"], line["text"], line["request"]) == ("error", "a fault of the relay: GET /metrics", id_)
+    assert line["trace"].endswith("ConnectionResetError: ours\n")
 
 
 def test_the_token_of_a_hook_path_is_masked(observed: Observed) -> None:

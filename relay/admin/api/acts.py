@@ -14,9 +14,9 @@ from uuid import UUID, uuid5
 import orjson
 from uuid_utils import uuid7
 
-from relay.admin import faults
 from relay.admin.api.problems import problem_of
 from relay.errors import ConflictError, RelayError
+from relay.http.faults import note_fault
 from relay.model import Json
 from relay.operations.act_traces import REPORT, Trace, document_of, published, traces_of
 from relay.operations.desk import Operation
@@ -272,7 +272,7 @@ def _log_fault(wanted: Wanted, task: asyncio.Task[Any]) -> None:
     """Log what no answer can say any more."""
     error = None if task.cancelled() else task.exception()
     if error and not isinstance(error, RelayError):
-        faults.noted(f"{wanted.operation.name}, act {wanted.id}", error)
+        note_fault(f"{wanted.operation.name}, act {wanted.id}", error)
 
 
 def _retrieved(task: asyncio.Task[Any]) -> None:

@@ -114,24 +114,22 @@ def response(problem: Problem, headers: Mapping[str, str] | None = None) -> web.
 
 
 def answer_with_problems(prefix: str) -> Middleware:
-    """Turn whatever goes wrong below `prefix` into a problem, the refusals of other middlewares too."""
+    """Turn whatever goes wrong into a problem; refusals, those of other middlewares too, only below `prefix`."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not request.path.startswith(prefix):
-            return await handler(request)
         try:
             return await handler(request)
         except RelayError as error:
             return response(problem_of(error, request.path))
         except web.HTTPException as answer:
-            if answer.status < HTTPStatus.BAD_REQUEST:
+            if answer.status < HTTPStatus.BAD_REQUEST or not request.path.startswith(prefix):
                 raise
             kept = {name: value for name, value in answer.headers.items() if name in _KEPT}
             kind = OF_STATUS.get(answer.status, "refused")
             return response(_problem(kind, answer.status, _said(answer), request.path), kept)
         except Exception as error:
-            if faults.has_begun(request):
+            if faults.is_too_late(request):
                 raise
             detail = f"a fault of the relay: its log has it as request {faults.id_of(request, error)}"
             return response(_problem(faults.KIND, faults.STATUS, detail, request.path))

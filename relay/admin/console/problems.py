@@ -41,7 +41,7 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         kept = {name: value for name, value in error.headers.items() if name in KEPT}
         return await _page(request, error.status, text.strip(), "", kept)
     except Exception as error:
-        if faults.has_begun(request):
+        if faults.is_too_late(request):
             raise
         text = _("The relay has made a mistake. Webhooks go on being kept and delivered.")
         return await _page(request, faults.STATUS, text, faults.KIND, id_=faults.id_of(request, error))
