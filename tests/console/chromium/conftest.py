@@ -8,7 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from relay.daemon.settings import Settings
 from relay.daemon.wiring import Relay, running, url
 from relay.store.open import SqliteUrl
 from tests.e2e.processes import free_port
-from tests.e2e.targets import Targets, always, listening, well
+from tests.e2e.targets import Behaviour, Targets, always, listening, well
 from tests.scene import FORM, TOKEN, form
 from tests.tools import without
 
@@ -69,6 +69,7 @@ class House:
     settings: Settings
     targets: Targets
     session: aiohttp.ClientSession
+    source: str = "crm"
     relay: Relay | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -92,7 +93,7 @@ class House:
         for lead in leads:
             body = form({"status_id": 3, "pipeline_id": 9} | lead)
             async with self.session.post(
-                f"{url(self.relay.listening)}/hooks/crm/{TOKEN}", data=body, headers=FORM
+                f"{url(self.relay.listening)}/hooks/{self.source}/{TOKEN}", data=body, headers=FORM
             ) as answer:
                 assert answer.status in (200, 503)  # too late on a busy machine, and stored all the same
 
@@ -100,7 +101,7 @@ class House:
         """A webhook that cannot be read, and one of a type that no route takes."""
         assert self.relay
         for body in (b'{"hello": "this is no form"}', b"contacts[update][0][id]=7"):
-            address = f"{url(self.relay.listening)}/hooks/crm/{TOKEN}"
+            address = f"{url(self.relay.listening)}/hooks/{self.source}/{TOKEN}"
             async with self.session.post(address, data=body, headers=FORM) as answer:
                 assert answer.status in (200, 503)
 
@@ -121,6 +122,18 @@ class House:
                 return
             await asyncio.sleep(0.02)
 
+    async def paused(self, target: str, reason: str) -> None:
+        """Pause a target."""
+        address = self.address(f"/api/v1/targets/{target}/pause")
+        async with self.session.put(address, json={"reason": reason}) as answer:
+            assert answer.status == 200
+
+    async def refused(self, text: str) -> None:
+        """Have a routes file refused; the one before stays in force."""
+        self.settings.config.write_text(text)
+        async with self.session.post(self.address("/api/v1/reload"), json={}) as answer:
+            assert answer.status == 409
+
     async def paused_and_resumed(self, target: str) -> str:
         """The id of the act."""
         for method in ("PUT", "DELETE"):
@@ -138,17 +151,23 @@ class House:
 @pytest_asyncio.fixture(loop_scope="module")
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """`old-handler` refuses all, `warehouse` is not well, `sales-bot` is."""
-    async with listening(bot=well, old=always(400), dwh=always(503)) as targets, aiohttp.ClientSession() as session:
-        routes = tmp_path / "routes.yaml"
-        urls = {name: targets.url(name) for name in ("bot", "old", "dwh")}
-        routes.write_text(ROUTES.format(token=TOKEN, **urls))
+    async with inhabited(tmp_path, ROUTES, bot=well, old=always(400), dwh=always(503)) as house:
+        yield house
+
+
+@asynccontextmanager
+async def inhabited(folder: Path, text: str, *, source: str = "crm", **behaviour: Behaviour) -> AsyncIterator[House]:
+    """A relay by this routes file, in which targets of these names have their addresses."""
+    async with listening(**behaviour) as targets, aiohttp.ClientSession() as session:
+        routes = folder / "routes.yaml"
+        routes.write_text(text.format(token=TOKEN, **{name: targets.url(name) for name in behaviour}))
         settings = Settings(
             config=routes,
-            store=SqliteUrl(tmp_path / "relay.db"),
+            store=SqliteUrl(folder / "relay.db"),
             listen=("127.0.0.1", 0),
             admin=("127.0.0.1", free_port()),
         )
-        house = House(settings=settings, targets=targets, session=session)
+        house = House(settings=settings, targets=targets, session=session, source=source)
         await house.start()
         yield house
         await house.stop()

@@ -58,15 +58,20 @@ async def shown(house: House, page: Page) -> AsyncIterator[list[str]]:
     await house.post(*({"id": LEAD + number % 3, "name": f"Ремонт {number}"} for number in range(12)))
     await house.settled("old-handler", dead=12)
     await house.unparsed()
-    event = (await house.deliveries("old-handler"))[0]["event"]
-    act = await house.paused_and_resumed("sales-bot")
-    yield [
+    yield await addresses(house, "old-handler", "sales-bot")
+
+
+async def addresses(house: House, dead: str, well: str) -> list[str]:
+    """Of all pages: of a target with dead deliveries, of one of them, and of an act on another target."""
+    event = (await house.deliveries(dead))[0]["event"]
+    act = await house.paused_and_resumed(well)
+    return [
         path
         for each in PAGES
         if each.method == "GET"
         and not each.stream
         and each.path not in ELSEWHERE
-        and "{" not in (path := filled(each.path, event, act))
+        and "{" not in (path := filled(each.path, dead, event, act))
     ] + [*FILLED]
 
 
@@ -77,9 +82,9 @@ async def speak(page: Page, house: House, language: str) -> None:
     assert await page.get_attribute("html", "lang") == language
 
 
-def filled(path: str, event: str, act: str) -> str:
+def filled(path: str, target: str, event: str, act: str) -> str:
     """`/targets/{target}` -> `/targets/old-handler`; a name for which nothing is known stays."""
-    values = {"target": "old-handler", "event": event, "webhook": event, "entity": "leads", "act": act}
+    values = {"target": target, "event": event, "webhook": event, "entity": "leads", "act": act}
     ids = {"/acts/{id}": act, "/events/{id}": event, "/webhooks/{id}": event}
     for name, value in (values | {"id": ids.get(path, str(LEAD))}).items():
         path = path.replace(f"{{{name}}}", value)
