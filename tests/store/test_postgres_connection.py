@@ -243,10 +243,26 @@ async def test_a_server_that_replies_and_refuses_is_not_away(connection: Connect
     await busy(connection.run([("select * from nowhere", ())]), "^PostgreSQL refuses: .*nowhere.* does not exist$")
 
 
-@pytest.mark.parametrize("wrong", ["select substring('a'::bytea from 1 for 3000000000)", "select true::date"])
-async def test_a_statement_that_is_wrong_is_no_server_that_is_away(connection: Connection, wrong: str) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ("select substring('a'::bytea from 1 for 3000000000)", errors.UndefinedFunction),
+        ("select nowhere(1)", errors.UndefinedFunction),
+        ("select 'a'::text = 1", errors.UndefinedFunction),
+        ("selec 1", errors.SyntaxError),
+        ("do $$ begin execute 'select $1'; end $$", errors.UndefinedParameter),
+        ("select n from numbers a, numbers b", errors.AmbiguousColumn),
+        ("select case when 1 then 2 end", errors.DatatypeMismatch),
+        ("select '1' + '2'", errors.AmbiguousFunction),
+        ("select array[]", errors.IndeterminateDatatype),
+        ("select true::date", errors.CannotCoerce),
+    ],
+)
+async def test_a_statement_that_is_wrong_is_no_server_that_is_away(
+    connection: Connection, wrong: str, error: type[psycopg.Error]
+) -> None:
     await connection.run([ADD])
-    with pytest.raises(psycopg.ProgrammingError):
+    with pytest.raises(error):
         await connection.run([(wrong, ())])
     assert await connection.run([COUNT]) == [[(1,)]] and connection.made == 1
 

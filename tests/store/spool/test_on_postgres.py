@@ -251,6 +251,45 @@ async def test_a_schema_that_does_not_take_them_is_named_and_none_is_lost(
     assert relay.stored() == ids(1, 2)
 
 
+STAMP = """
+create function stamp() returns trigger language plpgsql as $$ begin perform gone(new.id); return new; end $$;
+create trigger stamp before insert on {} for each row execute function stamp();
+"""
+GONE = "function gone(text) does not exist"
+MENDS = "create function gone(text) returns text language sql as 'select $1'"
+
+
+async def test_a_function_that_is_gone_sets_webhooks_apart_until_it_is_mended_and_loses_none(relay: Relay) -> None:
+    relay.rows_written(STAMP.format("webhooks"))
+    assert await relay.keep(request(1), request(2)) == [[], []]
+    await relay.until_direct()
+    assert await relay.keep(request(3)) == [[]]
+    await until(lambda: relay.store.spool().refused == 3)
+    assert (relay.store.spool().webhooks, relay.stored()) == (0, [])
+    assert {each.why for each in relay.of(SpoolingBegan)} == {GONE}
+    assert all(GONE in each.error for each in relay.of(SpoolRefused))
+    assert [each.webhook for each in relay.of(SpoolRefused)] == ids(1, 2, 3)
+    relay.rows_written(MENDS)
+    await relay.stop()
+    relay.begin()
+    await relay.until_direct()
+    assert (relay.stored(), relay.store.spool().refused) == (ids(1, 2, 3), 0)
+
+
+async def test_a_function_that_is_gone_under_events_leaves_webhooks_to_be_parsed_again(relay: Relay) -> None:
+    relay.rows_written(STAMP.format("events"))
+    assert await relay.keep(request(1)) == [[]]
+    await relay.until_direct()
+    assert await relay.keep(request(2)) == [[]]
+    await relay.until_direct()
+    assert (relay.stored(), relay.store.spool().refused) == (ids(1, 2), 0)
+    why = f"refused by the shared store: UndefinedFunction('{GONE}')"
+    assert relay.rows("select distinct unparsed from webhooks") == [(why,)]
+    relay.rows_written(MENDS)
+    await relay.keep(request(3))
+    assert relay.rows("select id from events") == [("event-0003",)]
+
+
 async def test_a_lost_answer_is_known_by_its_id(relay: Relay) -> None:
     relay.proxy.lose_answer(b"webhook-0001")
     assert await relay.keep(request(1), request(2)) == [[], []]
