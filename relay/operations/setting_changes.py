@@ -18,7 +18,8 @@ NAMED = ("accounts", "sources", "targets")
 
 SECTIONS = ("defaults", "retention", "notify")
 
-_MASKED = re.compile(rf"\$\{{MASKED_[0-9]+\}}|masked-[0-9]+|{re.escape(HIDDEN)}")
+STAND_IN = re.compile(r"\$\{MASKED_[0-9]+\}|masked-[0-9]+")
+_MASKED = re.compile(rf"{STAND_IN.pattern}|{re.escape(HIDDEN)}")
 
 
 def stand_in(number: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from relay.operations.setting_changes import stand_in, stand_in_name
+from relay.operations.setting_changes import STAND_IN, stand_in, stand_in_name
 from relay.routes.redaction import HIDDEN
 
 _STARS = re.escape(HIDDEN)
@@ -52,6 +52,11 @@ def pasted(text: str) -> str:
 def has_stand_ins(text: str) -> bool:
     """Whether it was made of one with hidden values in it."""
     return stand_in(1) in text or stand_in_name(1) in text
+
+
+def masked_lines(text: str) -> list[int]:
+    """The lines on which something stands for a hidden value."""
+    return [number for number, line in enumerate(text.split("\n"), 1) if STAND_IN.search(line)]
 
 
 def draft_of(shown: str) -> Draft:

@@ -17,7 +17,7 @@ from relay.model import Secret
 from relay.model.notify import Kind, Notify, Slack
 from relay.routes.config import Config, parse
 from relay.store.contract import Archive
-from tests.admin.console.conftest import BEARERS, FOLLOWED, VIEWER, Client, Seen, see, sent
+from tests.admin.console.conftest import BEARERS, FOLLOWED, OPERATOR, VIEWER, Client, Seen, see, sent
 from tests.cli.conftest import OFFER, ROUTES, SECRETS, event_of
 from tests.notify.fakes import FakeSlack, served
 
@@ -283,9 +283,35 @@ async def test_a_body_that_cannot_be_read_stays_in_the_form(browser: Client, bod
 
 async def test_a_draft_says_what_would_go_elsewhere(browser: Client) -> None:
     seen = await put(browser, "/routes/diff", text=EDITED.replace("\n", "\r\n"), since="24h")
-    assert "It can be used, but not all its tests pass." in seen.text
+    assert "It can be used. Not all its tests pass." in seen.text
     assert "warehouse − 1 it would get no longer" in seen.text
     assert "1 would go elsewhere" in seen.text
+
+
+@pytest.mark.parametrize("masked", ["***", '"${MASKED_1}"'])
+@pytest.mark.parametrize("role", [VIEWER, OPERATOR])
+async def test_a_draft_with_masked_values_cannot_be_used_yet(
+    guarded: Client, role: dict[str, str], masked: str
+) -> None:
+    text = ROUTES.replace("https://bot.example/amocrm", masked)
+    line = 1 + text[: text.index(masked)].count("\n")
+    answer = await guarded.post("/routes/diff", data={"text": text}, headers=role)
+    seen = Seen(await answer.text())
+    assert "It can be used" not in seen.text and "verdict ok" not in seen.source.partition('id="elsewhere"')[0]
+    assert f"It cannot be used yet: put the real value in place of the masked one on line {line} first." in seen.text
+
+
+async def test_the_verdict_of_a_draft_counts_its_warnings(browser: Client) -> None:
+    text = ROUTES.replace("${CRM_TOKEN}", "a-secret-in-the-file-itself")
+    seen = await put(browser, "/routes/diff", text=text)
+    assert "! It can be used, with 1 warning. It does what its tests say." in seen.text
+    assert 'class="verdict ok">✓ It can be used' not in seen.source
+
+
+async def test_enter_in_the_field_of_an_event_tries_the_draft(browser: Client) -> None:
+    form = (await see(browser, "/routes/diff")).source.partition('id="draft-form"')[2].partition("</form>")[0]
+    first = re.findall("<button[^>]*>", form)[0]
+    assert first == '<button formaction="/routes/try">', "that is the button which Enter presses"
 
 
 async def test_a_draft_says_which_settings_it_changes_and_none_of_their_values(browser: Client) -> None:

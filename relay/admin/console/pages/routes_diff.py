@@ -106,6 +106,7 @@ async def _page(
         draft=draft,
         lines=draft.text.split("\n"),
         checked=checked,
+        masked=drafts.masked_lines(drafts.pasted(draft.text)) if checked else [],
         found=found,
         refused=refused,
         begun=begun,
