@@ -8,12 +8,13 @@ from typing import Any
 
 from relay.operations.documents.activity import SourceDocument
 from relay.operations.documents.status import StatusDocument, TargetDocument
+from relay.operations.failing import how_it_fails
 from relay.operations.finding_texts import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """`count` of a kind that counts, `age` of one that lasts; the `file` that was refused, and the first reason."""
+    """`count` of a kind that counts, `age` of one that lasts, `why` a target fails or the `file` was refused."""
 
     count: int = 0
     age: timedelta = timedelta()
@@ -54,7 +55,9 @@ def _of_target(kind: str, target: TargetDocument, seen: StatusDocument) -> Measu
         case Kind.PAUSED if target.paused:
             return Measure(age=seen.at - target.paused.at)
         case Kind.CIRCUIT_OPEN if target.breaker:
-            return Measure(age=seen.at - target.breaker.since)
+            return Measure(age=seen.at - target.breaker.since, why=how_it_fails(target.breaker.error))
+        case Kind.FAILING if target.breaker:
+            return Measure(why=how_it_fails(target.breaker.error))
         case Kind.OVERDUE if target.oldest_at:
             return Measure(count=target.pending, age=seen.at - target.oldest_at)
         case Kind.ORPHANED:

@@ -35,8 +35,8 @@ class Kind(StrEnum):
 class FindingTexts:
     """`line` and `advice`: in English; `title` and `remedy`: for pages, which give the English ones where these are "".
 
-    In braces: `name` of the target, source, route or file, `count`, `age`; in English also `ago` and `state`; `why` in
-    advice, a remedy has it of a file that was refused.
+    In braces: `name` of the target, source, route or file, `count`, `age` and `why`; in English also `ago` and
+    `state`.
     The name of a target or source stands before `line` and `title`.
     """
 
@@ -129,9 +129,9 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         remedy=N_("Put it back into the routes file, or drop what waits for it."),
     ),
     Kind.CIRCUIT_OPEN: FindingTexts(
-        line="circuit open {ago}",
+        line="circuit open {ago}: {why}",
         advice="mend the target, or its url in the routes file: nothing is lost, and the backlog follows by itself",
-        title=N_("circuit open for {age}"),
+        title=N_("circuit open for {age}: {why}"),
         remedy=N_("Mend the target, or its url in the routes file. Nothing is lost; the backlog follows by itself."),
     ),
     Kind.OVERDUE: FindingTexts(
@@ -141,9 +141,9 @@ TEXTS: Mapping[Kind, FindingTexts] = {
         remedy=N_("See what its deliveries wait for."),
     ),
     Kind.FAILING: FindingTexts(
-        line="failing",
+        line="failing: {why}",
         advice="relay attempts --failed --target {name} says what it answers",
-        title=N_("the last attempt failed"),
+        title=N_("the last attempt failed: {why}"),
         remedy=N_("See what it answers. Its deliveries are retried by themselves."),
     ),
     Kind.DEAD: FindingTexts(

@@ -36,8 +36,12 @@ def seen(status: Status = RUNNING, *, routed: frozenset[str] = frozenset({"crm"}
         (seen(pending=2, oldest_at=NOON - 20 * MINUTE), Level.CRITICAL, "crm: 2 pending, the oldest for 20 min"),
         (seen(dead=3), Level.WARNING, "crm: 3 dead"),
         (seen(pause=Pause(at=NOON - MINUTE, who="olga")), Level.WARNING, "crm: paused 1 min ago"),
-        (seen(condition=OPEN), Level.CRITICAL, "crm: circuit open 1 min ago"),
-        (seen(condition=replace(OPEN, probe_at=NOON - MINUTE)), Level.WARNING, "crm: failing"),
+        (seen(condition=OPEN), Level.CRITICAL, "crm: circuit open 1 min ago: answers with errors (503)"),
+        (
+            seen(condition=replace(OPEN, probe_at=NOON - MINUTE)),
+            Level.WARNING,
+            "crm: failing: answers with errors (503)",
+        ),
         (seen(condition=replace(OPEN, health=Health.OK)), Level.WARNING, "crm: failing"),
         (seen(replace(RUNNING, relays=())), Level.CRITICAL, "no daemon runs"),
         (seen(replace(RUNNING, losses=(LOST,))), Level.CRITICAL, "at most 3 webhooks are missing"),
@@ -60,7 +64,7 @@ def test_one_line_says_whether_a_person_is_needed(overview: StatusDocument, leve
 
 def test_the_worst_comes_first() -> None:
     verdict = judge(seen(replace(RUNNING, unparsed=1), dead=2, condition=OPEN))
-    assert verdict.text == "CRITICAL: crm: circuit open 1 min ago; 1 unparsed; crm: 2 dead"
+    assert verdict.text == "CRITICAL: crm: circuit open 1 min ago: answers with errors (503); 1 unparsed; crm: 2 dead"
 
 
 def test_a_store_that_cannot_be_asked_is_critical_in_one_line() -> None:
@@ -74,7 +78,7 @@ def test_a_store_that_cannot_be_asked_is_critical_in_one_line() -> None:
 def test_each_kind_has_texts_that_need_no_more_than_is_measured(kind: Kind) -> None:
     texts, english = TEXTS[kind], {"name", "count", "age", "ago", "state", "why"}
     assert holes(texts.line) | holes(texts.advice) <= english
-    assert holes(texts.title) <= {"name", "count", "age"} and holes(texts.remedy) <= {"why"}
+    assert holes(texts.title) <= {"name", "count", "age", "why"} and holes(texts.remedy) <= {"why"}
 
 
 def holes(text: str | Plural) -> set[str]:

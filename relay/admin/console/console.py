@@ -41,6 +41,7 @@ from relay.admin.console.words import (
 )
 from relay.amocrm.vocabulary import ACTIONS, ENTITIES
 from relay.observe import EventStream
+from relay.operations.failing import how_it_fails
 
 NO_STORE = "no-store"
 
@@ -116,6 +117,7 @@ def _environment(app: web.Application, static: Static) -> Environment:
     environment.filters.update(
         age=filters.age,
         count=filters.count,
+        how_it_fails=how_it_fails,
         instant=filters.instant,
         json=filters.json,
         said=said,

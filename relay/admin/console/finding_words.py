@@ -20,7 +20,9 @@ def finding_title(finding: FindingDocument, seen: OverviewDocument) -> str:
         return said(finding.text)
     measure = measured(finding.kind, subject, seen.status, seen.sources)
     text = languages.ngettext(*title, measure.count) if isinstance(title, Plural) else gettext(title)
-    text = text.format(name=finding.route or measure.file, count=measure.count, age=whole(measure.age))
+    text = text.format(
+        name=finding.route or measure.file, count=measure.count, age=whole(measure.age), why=said(measure.why)
+    )
     return f"{subject}: {text}" if subject else text
 
 

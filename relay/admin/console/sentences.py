@@ -35,6 +35,12 @@ SENTENCES = (
     N_("corrupt"),
     N_("answer"),
     N_("oauth2"),
+    # how a target fails
+    N_("answers with errors ({n})"),
+    N_("answers that it failed"),
+    N_("does not answer ({sentence})"),
+    N_("cannot be sent to ({sentence})"),
+    N_("fails"),
     # how long
     N_("now"),
     N_("{n} ms"),

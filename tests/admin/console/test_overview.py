@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from relay.admin.api.asking import Asking
+from relay.admin.console.languages import COOKIE
 from relay.admin.console.spark import HEIGHT, LEAST, spark
 from relay.amocrm import events, form, sample_bodies
 from relay.amocrm.events import dump
@@ -40,7 +42,7 @@ async def test_each_finding_has_a_title_what_to_do_and_a_link(browser: Client, s
     await store.pause("sales-bot", AuditEntry(id="1", at=NOON, who="olga", command="pause", details={"reason": "move"}))
     seen = await see(browser, "/")
     assert "4 things need you." in seen.text
-    assert "warehouse: circuit open for 14 min" in seen.text
+    assert "warehouse: circuit open for 14 min: answers with errors (503)" in seen.text
     assert "Nothing is lost; the backlog follows by itself." in seen.text
     assert "sales-bot: paused for 0 s" in seen.text and "2 webhooks could not be read." in seen.text
     for link in ("/targets/warehouse", "/unparsed", "/deliveries?state=dead&target=warehouse", "/targets/sales-bot"):
@@ -67,8 +69,28 @@ async def test_all_is_not_well_while_something_is_dead(browser: Client) -> None:
 async def test_a_target_that_fails_says_why_and_when_it_is_probed(browser: Client, store: Archive) -> None:
     await store.publish_health({"warehouse": DOWN})
     seen = await see(browser, "/")
-    assert "Failing since 2026-11-22 11:46:00 ; only probes are sent: 503 <b>busy</b>; next probe in 1 min" in seen.text
+    assert "Failing since 2026-11-22 11:46:00 : answers with errors (503); only probes" in seen.text
+    assert "only probes are sent: 503 <b>busy</b>; next probe in 1 min" in seen.text
     assert "<b>busy" not in seen.source, "what a target answers is text"
+
+
+@pytest.mark.parametrize(
+    ("error", "english", "russian"),
+    [
+        ("5xx 503 busy", "answers with errors (503)", "отвечает ошибками (503)"),
+        ("timeout no answer in time", "does not answer (timeout)", "не отвечает (нет ответа вовремя)"),
+        ("connect refused", "does not answer (connect)", "не отвечает (нет соединения)"),
+    ],
+)
+async def test_a_target_that_answers_with_errors_is_none_that_does_not_answer(
+    browser: Client, store: Archive, error: str, english: str, russian: str
+) -> None:
+    await store.publish_health({"warehouse": replace(DOWN, error=error)})
+    for page in ("/", "/targets/warehouse", "/deliveries?target=warehouse"):
+        for language, said in (("en", english), ("ru", russian)):
+            seen = await see(browser, page, headers={"Cookie": f"{COOKIE}={language}"})
+            assert said in seen.text or page.startswith("/deliveries")
+            assert ("не отвечает" in seen.text) == ("не отвечает" in said and not page.startswith("/deliveries"))
 
 
 async def test_all_is_well_if_nothing_is_wrong(fresh: Client, empty: Archive) -> None:
