@@ -42,6 +42,8 @@ async def overview(place: Place, as_json: bool) -> None:
     put(cell(f"{seen.level}: {seen.line}" if not seen.problems else seen.level, STYLES[seen.level]))
     if seen.problems:
         put(*(line for each in seen.problems for line in _finding(each, seen)))
+    if seen.activity and seen.activity.unrouted_24h and seen.status.webhooks.unrouted:
+        put(cell(f"{seen.activity.unrouted_24h} events in 24 h that no route took: relay list --unrouted --since 24h"))
     if seen.sources:
         put("", _sources(seen))
     if seen.activity:

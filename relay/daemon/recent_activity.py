@@ -47,6 +47,7 @@ class RecentActivity:
         self._failed: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self._sources: dict[str, _Hits] = {}
         self._routes: dict[str, _Hits] = {}
+        self._unrouted: Counter[int] = Counter()
         self._before: Activity | None = None
 
     def count(self, signal: Signal) -> None:
@@ -61,6 +62,8 @@ class RecentActivity:
                 for each in signal.routed:
                     for route in each.routes:
                         self._count(self._routes, route, at)
+                    if each.unrouted:
+                        self._unrouted[int(at // HOUR)] += 1
             case DuplicateReceived():
                 self._count(self._sources, signal.webhook.source, self._seconds())
             case ConfigActivated():
@@ -86,6 +89,7 @@ class RecentActivity:
             failed=_recent(self._failed, now),
             sources={name: each.report(now) for name, each in self._sources.items()},
             routes={name: each.report(now) for name, each in self._routes.items()},
+            unrouted=_newest(self._unrouted, int(now // HOUR) - HOURS),
         )
         if self._before is None:
             return mine
@@ -134,21 +138,23 @@ def _still(before: Activity, mine: Activity, now: float) -> Activity:
         failed=_counted_since(before.failed, int(now // MINUTE) - MINUTES),
         sources=_hit_since(before.sources, mine.sources, int(now // HOUR) - HOURS),
         routes=_hit_since(before.routes, mine.routes, int(now // HOUR) - HOURS),
+        unrouted=_since(before.unrouted, int(now // HOUR) - HOURS),
     )
 
 
 def _counted_since(by_target: Mapping[str, Counts], minute: int) -> dict[str, Counts]:
     """Without the targets that have nothing left."""
-    return {
-        target: left
-        for target, counts in by_target.items()
-        if (left := {each: number for each, number in counts.items() if each > minute})
-    }
+    return {target: left for target, counts in by_target.items() if (left := _since(counts, minute))}
+
+
+def _since(counts: Counts, first: int) -> Counts:
+    """What came after that minute or hour."""
+    return {at: number for at, number in counts.items() if at > first}
 
 
 def _hit_since(before: Mapping[str, Hits], names: Collection[str], hour: int) -> dict[str, Hits]:
     return {
-        name: Hits(since=one.since, last=one.last, hours={at: number for at, number in one.hours.items() if at > hour})
+        name: Hits(since=one.since, last=one.last, hours=_since(one.hours, hour))
         for name, one in before.items()
         if name in names
     }

@@ -57,6 +57,7 @@ def activity_document(found: Activity, config: Config | None, now: datetime) -> 
             for target in sorted({*found.delivered, *found.failed, *(config.targets if config else ())})
         },
         routes=tuple(_route(name, found.routes[name], now) for name in names if name in found.routes),
+        unrouted_24h=sum(number for hour, number in found.unrouted.items() if hour >= _first_of_a_day(now)),
     )
 
 
@@ -83,7 +84,12 @@ def _route(name: str, hits: Hits, now: datetime) -> RouteHitsDocument:
 
 def _within_a_day(hits: Hits, now: datetime) -> int:
     """How many, of the hours that began within the last 24."""
-    return hits.within(int((now - DAY).timestamp() // HOUR) + 1)
+    return hits.within(_first_of_a_day(now))
+
+
+def _first_of_a_day(now: datetime) -> int:
+    """The first hour that began within the last 24."""
+    return int((now - DAY).timestamp() // HOUR) + 1
 
 
 def _moment(seconds: float) -> datetime:

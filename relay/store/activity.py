@@ -28,7 +28,8 @@ class Hits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """Attempts by target and minute for the last hour, webhooks and routed events by hour for the last day.
+    """Attempts by target and minute for the last hour, webhooks, routed and `unrouted` events by hour for the
+    last day.
 
     Times are Unix seconds. `since`: what was before is not counted.
     """
@@ -38,6 +39,7 @@ class Activity:
     failed: dict[str, Counts] = field(default_factory=dict)
     sources: dict[str, Hits] = field(default_factory=dict)
     routes: dict[str, Hits] = field(default_factory=dict)
+    unrouted: Counts = field(default_factory=dict)
 
 
 def as_json(activity: Activity) -> Json:
@@ -48,6 +50,7 @@ def as_json(activity: Activity) -> Json:
         "failed": {target: _texts(counts) for target, counts in activity.failed.items()},
         "sources": {name: _hits_json(hits) for name, hits in activity.sources.items()},
         "routes": {name: _hits_json(hits) for name, hits in activity.routes.items()},
+        "unrouted": _texts(activity.unrouted),
     }
 
 
@@ -60,6 +63,7 @@ def of_json(value: Any) -> Activity | None:
             failed={target: _numbers(counts) for target, counts in value["failed"].items()},
             sources={name: _hits_of(hits) for name, hits in value["sources"].items()},
             routes={name: _hits_of(hits) for name, hits in value["routes"].items()},
+            unrouted=_numbers(value.get("unrouted", {})),  # an older relay does not count it
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
@@ -93,6 +97,7 @@ def added(reports: Iterable[Activity]) -> Activity | None:
         failed=_by_name(each.failed for each in every),
         sources=_all_hits(each.sources for each in every),
         routes=_all_hits(each.routes for each in every),
+        unrouted=dict(sum((Counter(each.unrouted) for each in every), Counter())),
     )
 
 

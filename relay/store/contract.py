@@ -446,8 +446,10 @@ class OperationsStore(Protocol):
         id_: str | None = None,
         who: str | None = None,
         command: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Page[AuditEntry]:
-        """Return the last audit entries that fit all that is given, newest first."""
+        """Return the last audit entries that fit all that is given, newest first: from `since` on, before `until`."""
         ...
 
 

@@ -77,7 +77,9 @@ def test_webhooks_and_routed_events_are_counted_by_hour_for_a_day() -> None:
         "all": Hits(since=BEGIN, last=clock.now, hours={FIRST_HOUR: 1, FIRST_HOUR + 1: 1}),
         "rare": Hits(since=BEGIN),
     }
+    assert report.unrouted == {FIRST_HOUR: 1, FIRST_HOUR + 1: 2}, "none of these was planned for a target"
     last, clock.now = clock.now, BEGIN + 24 * 3600
+    assert recent.report().unrouted == {FIRST_HOUR + 1: 2}
     assert recent.report().routes["all"] == Hits(since=BEGIN, last=last, hours={FIRST_HOUR + 1: 1})
 
 
@@ -107,8 +109,9 @@ def test_a_restart_goes_on_with_what_was_counted_before() -> None:
         assert report.delivered == {"bot": {FIRST_MINUTE: 4}}
         assert report.sources == {"crm": Hits(since=BEGIN, last=clock.now, hours={FIRST_HOUR: 2})}
         assert report.routes == {"rare": Hits(since=BEGIN, last=clock.now, hours={FIRST_HOUR: 2})}
+        assert report.unrouted == {FIRST_HOUR: 2}
     clock.now += 24 * 3600
-    assert second.report().delivered == {}
+    assert (second.report().delivered, second.report().unrouted) == ({}, {})
     assert second.report().sources["crm"].hours == {}
 
 

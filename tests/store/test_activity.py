@@ -1,5 +1,6 @@
 """What relays did lately, and totals of what was refused: the promises of `question_contract`, for every store."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from relay.store.activity import Activity, Hits, added, as_json, of_json
@@ -14,6 +15,7 @@ BUSY = Activity(
     failed={"bot": {8: 2}, "dwh": {9: 1}},
     sources={"crm": Hits(since=1.0, last=9.5, hours={2: 4})},
     routes={"all": Hits(since=2.0)},
+    unrouted={2: 3},
 )
 
 
@@ -64,6 +66,7 @@ def test_what_several_relays_did_adds_up() -> None:
         since=1.0,
         delivered={"bot": {8: 5}},
         sources={"crm": Hits(since=3.0, last=4.0, hours={2: 1, 3: 1}), "site": Hits(since=3.0)},
+        unrouted={2: 1, 4: 1},
     )
     assert added([]) is None
     assert added([BUSY, other]) == Activity(
@@ -72,6 +75,7 @@ def test_what_several_relays_did_adds_up() -> None:
         failed=BUSY.failed,
         sources={"crm": Hits(since=1.0, last=9.5, hours={2: 5, 3: 1}), "site": Hits(since=3.0)},
         routes=BUSY.routes,
+        unrouted={2: 4, 4: 1},
     )
 
 
@@ -83,3 +87,10 @@ async def test_refused_requests_are_counted_by_source_and_reason(store: Archive)
         RefusedTotal(source="crm", reason="too_large", count=3, last_at=every[3].last_at),
     ]
     assert await store.questions.refused_totals(since=NOON + 4 * MINUTE) == []
+
+
+def test_what_an_older_relay_recorded_is_read() -> None:
+    document = as_json(BUSY)
+    assert isinstance(document, dict)
+    del document["unrouted"]
+    assert of_json(document) == replace(BUSY, unrouted={})

@@ -349,6 +349,13 @@ async def test_the_audit_is_paged_by_time_and_asked_for_an_act_a_person_or_a_com
     assert [each.id for each in await store.audit(limit=9, command="pause")] == ["act-0004", "act-0003"]
     assert [each.id for each in await store.audit(limit=9, who="ivan", command="pause")] == ["act-0004"]
     assert await store.audit(limit=9, who="iva") == []
+    late, early = ["act-0004", "act-0002", "act-0001"], ["act-0002", "act-0001", "act-0003"]
+    assert [each.id for each in await store.audit(limit=9, since=NOON + MINUTE)] == late
+    assert [each.id for each in await store.audit(limit=9, until=NOON + DAY)] == early
+    of_ivan = await store.audit(limit=9, who="ivan", since=NOON + MINUTE, until=NOON + DAY)
+    assert [each.id for each in of_ivan] == ["act-0001"]
+    within = await paged(lambda before: store.audit(limit=1, before=before, since=NOON, until=NOON + DAY))
+    assert [each.id for each in within] == early
 
 
 async def test_what_a_reparse_reads_is_due_at_the_time_of_the_act(store: Archive) -> None:

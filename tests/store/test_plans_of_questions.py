@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from relay.model import State
-from relay.store import looks, refused_rows
+from relay.store import cursors, looks, refused_rows
+from relay.store.audit_filter import AuditFilter
 from relay.store.contract import Archive
 from relay.store.heal_rows import UNROUTED
-from relay.store.postgres import attempts, listings, questions
+from relay.store.postgres import attempts, audit, listings, questions
 from relay.store.postgres.connection import Connection
 from relay.store.postgres.filters import filter_sql
 from relay.store.postgres.migrate import build_indexes
@@ -49,6 +50,13 @@ ATTEMPTS = [
     AttemptFilter(slower=MINUTE, failed=True, target="bot", since=NOON, until=NOON + MINUTE),
 ]
 
+AUDITS: list[dict[str, Any]] = [
+    {},
+    {"since": NOON, "until": NOON + MINUTE},
+    {"who": "olga", "command": "replay", "since": NOON},
+    {"id_": "act-0001"},
+]
+
 
 async def ask_all(store: Archive) -> None:
     for wanted in FILTERS:
@@ -64,6 +72,9 @@ async def ask_all(store: Archive) -> None:
     await store.questions.refused(limit=1)
     await store.questions.refused_totals(since=NOON)
     await store.questions.activity()
+    for wanted in AUDITS:
+        page = await store.audit(limit=1, **wanted)
+        await store.audit(limit=1, before=page.next, **wanted)
 
 
 @pytest.mark.parametrize("few", [0, looks.FEW])
@@ -122,6 +133,11 @@ def history(postgres: Cluster) -> Iterator[str]:
             " select event, target, 1, pending_since + 10, 0,"
             " case when event % 1000 = 0 then 'retry' else 'delivered' end, '2xx', 200, '',"
             " case when event % 500 = 0 then 1 else 0 end from deliveries where state = 'delivered'"
+        )
+        connection.execute(
+            "insert into audit (seq, id, at, who, command, details, count)"
+            " select nextval('audit_changes'), format('act-%s', n), 1795000000000 + n * 1000, 'olga', 'replay', '{}', 1"
+            " from generate_series(1, 20000) n"
         )
         connection.execute("update deliveries set state = 'dead', why = 'no' where event < 500 and target = 'bot'")
         asyncio.run(built(postgres.dsn(name)))
@@ -235,3 +251,14 @@ def test_what_was_refused_is_read_by_its_key(postgres: Cluster, history: str) ->
     totals = (questions.REFUSED_TOTALS, (LATEST,))
     activity = (questions.ACTIVITY, ("activity",))
     check(postgres, history, (questions.REFUSED, values), totals, activity, scanned={*plans.SCANNED, "refused"})
+
+
+@pytest.mark.parametrize("wanted", AUDITS)
+def test_a_page_of_the_audit_is_led_by_an_index(postgres: Cluster, history: str, wanted: dict[str, Any]) -> None:
+    named = {name.rstrip("_"): value for name, value in wanted.items()}
+    check(
+        postgres,
+        history,
+        audit.latest_statement(50, None, AuditFilter(**named)),
+        audit.latest_statement(50, cursors.cursor("audit", (LATEST, "act-1")), AuditFilter(**named)),
+    )

@@ -13,6 +13,7 @@ from relay.errors import ConflictError, StoreBusy
 from relay.operations import lookup
 from relay.operations.asker import Asker, Role
 from relay.operations.desk import Desk, Operation, Receive, Verifying
+from relay.operations.documents.acts import ActState
 from relay.operations.reading import parameters
 from relay.operations.reloads import load
 from relay.routes.config import Config
@@ -81,6 +82,11 @@ class Asking:
     def under_way(self) -> int:
         """How many acts of this relay have begun and not ended."""
         return self._acts.under_way
+
+    def failed(self, act: str) -> bool:
+        """Whether this relay knows that the act has failed: what was asked may be asked again."""
+        known = self._acts.known(act)
+        return known is not None and known.state is ActState.FAILED
 
     async def ask(self, asker: Asker, operation: Operation[P, D], asked: P) -> D:
         """Ask a question; StoreBusy if no place is free for `MAX_WAIT`."""

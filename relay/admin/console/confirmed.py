@@ -1,7 +1,7 @@
 """Counts -> the acts that followed them: each is confirmed once, also from a page that the browser kept."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,14 +21,19 @@ class Followed:
 
 
 class Confirmed:
-    """By the id of a dry run the act that was done after it."""
+    """By the id of a dry run the act that was done after it. `failed`: whether the act with an id has."""
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Callable[[str], bool]) -> None:
+        self._failed = failed
         self._acts: OrderedDict[str, Followed] = OrderedDict()
 
     def of(self, trial: str) -> Followed | None:
-        """None if nothing was done after it, or that was long ago."""
-        return self._acts.get(trial)
+        """None if nothing was done after it, that failed, or it was long ago."""
+        followed = self._acts.get(trial)
+        if followed and followed.act and self._failed(followed.act):
+            del self._acts[trial]
+            return None
+        return followed
 
     @contextmanager
     def held(self, trial: str, key: str | None) -> Iterator[Followed]:

@@ -73,7 +73,7 @@ class Console:
         environment = _environment(app, self._static)
         app[ROWS] = LiveRows(environment)
         app[LATEST] = {}
-        app[CONFIRMED] = Confirmed()
+        app[CONFIRMED] = Confirmed(self._asking.failed)
         self._compiled = Compiled(environment)
         app.add_routes([web.get(PATH, self._static.get), web.get(ICON, self._static.icon)])
         app.add_routes([web.route(each.method, each.path, each.handler) for each in PAGES])

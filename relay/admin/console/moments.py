@@ -6,6 +6,7 @@ from datetime import datetime, tzinfo
 from typing import Any, TypeVar
 
 from relay.admin.console.languages import gettext as _
+from relay.admin.console.lengths import shortened
 from relay.operations.ages import is_age
 from relay.operations.reading import Fault, InvalidParameters
 from relay.operations.written_times import instant
@@ -24,8 +25,7 @@ P = TypeVar("P")
 Lists = Mapping[str, list[str]]
 
 _DAYS = {"today": "today", "yesterday": "yesterday", "сегодня": "today", "вчера": "yesterday"}
-_UNITS = {"мс": "ms", "с": "s", "мин": "m", "м": "m", "ч": "h", "д": "d", "н": "w"}
-_RUSSIAN = re.compile(rf"({'|'.join(_DAYS)})\b|(?<=\d)\s?({'|'.join(_UNITS)})(?=\d|$)", re.IGNORECASE)
+_DAY = re.compile(rf"({'|'.join(_DAYS)})\b", re.IGNORECASE)
 _DOTTED = re.compile(
     r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})(?:\.(?P<year>\d{4}|\d\d))?(?:,?\s+(?P<hour>\d{1,2})[.:](?P<rest>\S.*))?",
     re.ASCII,
@@ -77,7 +77,7 @@ def _in_zone(text: str, now: datetime, zone: tzinfo) -> str:
 
 def _read(text: str, now: datetime, zone: tzinfo | None = None) -> str:
     """An age, or RFC 3339."""
-    written = _undotted(_RUSSIAN.sub(lambda each: (_DAYS | _UNITS)[each[0].strip().lower()], text))
+    written = shortened(_undotted(_DAY.sub(lambda each: _DAYS[each[0].lower()], text)))
     if is_age(written):
         instant(written, now)  # OverflowError if it is too long ago
         return written
@@ -85,9 +85,8 @@ def _read(text: str, now: datetime, zone: tzinfo | None = None) -> str:
 
 
 def _length(text: str) -> str:
-    """A duration, which units in Russian, or a blank before them, do not spoil."""
-    written = _RUSSIAN.sub(lambda each: _UNITS.get(each[0].strip().lower(), each[0]), text)
-    written = re.sub(r"(?<=\d) (?=[a-z])", "", written)
+    """A duration, as in the routes file."""
+    written = shortened(text)
     units.duration(written)
     return written
 
@@ -109,12 +108,14 @@ def _undotted(text: str) -> str:
 
 
 def _unread(text: str) -> str:
-    said = _("{text} cannot be read: write 2h or 3d for so long ago, 20:40, yesterday, 22.11 10:53 or 2026-11-22T10:53")
+    said = _(
+        "{text} cannot be read: write 2h or 3 days for so long ago, 20:40, yesterday, 22.11 10:53 or 2026-11-22T10:53"
+    )
     return said.format(text=quoted(text[:80]))
 
 
 def _no_length(text: str) -> str:
-    said = _("{text} is no length of time: write 500ms, 2s or 5m")
+    said = _("{text} is no length of time: write 500ms, 2 s or 5 minutes")
     return said.format(text=quoted(text[:80]))
 
 

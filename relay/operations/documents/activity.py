@@ -50,9 +50,13 @@ class RouteHitsDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityDocument:
-    """What all relays counted `since`, in memory; recorded every five seconds. `at`: when it was asked for."""
+    """What all relays counted `since`, in memory; recorded every five seconds. `at`: when it was asked for.
+
+    `unrouted_24h`: events of 24 hours that no route took when they came.
+    """
 
     at: Moment
     since: Moment
     targets: dict[str, LastHourDocument]
     routes: tuple[RouteHitsDocument, ...]
+    unrouted_24h: int = 0

@@ -8,6 +8,7 @@ committed. It is the last lock of a transaction, for a moment.
 import orjson
 
 from relay.store import cursors
+from relay.store.audit_filter import AuditFilter
 from relay.store.postgres.connection import Connection, Row, Statement, Transaction
 from relay.store.postgres.migrate import LOCK
 from relay.store.postgres.text import clean
@@ -28,9 +29,7 @@ _NEWEST = "select coalesce(max(seq), 0) from audit"
 _ENTRY = "id, at, who, command, details, count"
 _LATEST = """
 select id, at, who, command, details, count from audit
-where (%(id)s::text is null or id = %(id)s) and (%(who)s::text is null or who = %(who)s)
-  and (%(command)s::text is null or command = %(command)s)
-  and (%(at)s::bigint is null or (at, id) < (%(at)s, %(last)s))
+where (at, id) < (%(at)s, %(last)s) and at >= %(since)s{equal}
 order by at desc, id desc
 limit %(limit)s
 """
@@ -66,14 +65,15 @@ def counted(act: AuditEntry) -> Statement:
     return "select count from audit where id = %s", (act.id,)
 
 
-async def latest(
-    look: Connection, limit: int, before: str | None, wanted: tuple[str | None, str | None, str | None]
-) -> Page[AuditEntry]:
-    """Return the last entries with this id, by this person, of this command, as far as given, newest first."""
-    at, last = (None, "") if before is None else cursors.key("audit", before, int, str)
-    id_, who, command = wanted
-    values = {"id": id_, "who": who, "command": command, "at": at, "last": last, "limit": limit + 1}
-    [found] = await look.run([(_LATEST, values)])
+def latest_statement(limit: int, before: str | None, wanted: AuditFilter) -> Statement:
+    """The last entries that fit, newest first, and one more."""
+    equal = "".join(f" and {name} = %({name})s" for name in wanted.equal)
+    return _LATEST.format(equal=equal), {**wanted.equal, **wanted.bounds(before), "limit": limit + 1}
+
+
+async def latest(look: Connection, limit: int, before: str | None, wanted: AuditFilter) -> Page[AuditEntry]:
+    """Return the last entries that fit, newest first."""
+    [found] = await look.run([latest_statement(limit, before, wanted)])
     return page("audit", found, limit, lambda row: (row[1], row[0]), _entry)
 
 

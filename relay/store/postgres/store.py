@@ -15,6 +15,7 @@ from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict
 from relay.model.heal import Hook
 from relay.signals import Emit
 from relay.store.archive import ArchiveFolder
+from relay.store.audit_filter import AuditFilter
 from relay.store.buried import without_buried
 from relay.store.contract import CLOSED
 from relay.store.postgres import (
@@ -401,8 +402,11 @@ class PostgresStore:
         id_: str | None = None,
         who: str | None = None,
         command: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Page[AuditEntry]:
-        return await audit.latest(self._look, limit, before, (id_, who, command))
+        wanted = AuditFilter(id=id_, who=who, command=command, since=since, until=until)
+        return await audit.latest(self._look, limit, before, wanted)
 
     async def audit_changes(self, after: str | None) -> tuple[str, list[AuditEntry]]:
         return await audit.changed(self._look, after)

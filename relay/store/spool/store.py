@@ -379,5 +379,9 @@ class SpoolingStore:
         id_: str | None = None,
         who: str | None = None,
         command: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Page[AuditEntry]:
-        return await self._shared.audit(limit=limit, before=before, id_=id_, who=who, command=command)
+        return await self._shared.audit(
+            limit=limit, before=before, id_=id_, who=who, command=command, since=since, until=until
+        )

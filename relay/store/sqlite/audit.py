@@ -4,6 +4,7 @@ import apsw
 import orjson
 
 from relay.store import cursors
+from relay.store.audit_filter import AuditFilter
 from relay.store.records import AuditEntry, Page
 from relay.store.rows import page
 from relay.store.sqlite.sql import Row, rows
@@ -30,19 +31,15 @@ def counted(cursor: apsw.Cursor, act: AuditEntry) -> int:
     return found[0][0] if found else 0
 
 
-def audit(
-    cursor: apsw.Cursor, limit: int, before: str | None, wanted: tuple[str | None, str | None, str | None]
-) -> Page[AuditEntry]:
-    """Return the last entries with this id, by this person, of this command, as far as given, newest first."""
-    at, last = (None, "") if before is None else cursors.key("audit", before, int, str)
-    id_, who, command = wanted
+def audit(cursor: apsw.Cursor, limit: int, before: str | None, wanted: AuditFilter) -> Page[AuditEntry]:
+    """Return the last entries that fit, newest first."""
+    equal = "".join(f" and {name} = :{name}" for name in wanted.equal)
     found = rows(
         cursor,
         "select id, at, who, command, details, count from audit"
-        " where (:id is null or id = :id) and (:who is null or who = :who)"
-        " and (:command is null or command = :command) and (:at is null or (at, id) < (:at, :last))"
+        f" where (at, id) < (:at, :last) and at >= :since{equal}"
         " order by at desc, id desc limit :limit",
-        {"id": id_, "who": who, "command": command, "at": at, "last": last, "limit": limit + 1},
+        {**wanted.equal, **wanted.bounds(before), "limit": limit + 1},
     )
     return page("audit", found, limit, lambda row: (row[1], row[0]), _act)
 

@@ -20,6 +20,7 @@ from relay.model import Delivery, Json, Outcome, Retention, RoutedEvent, Verdict
 from relay.model.heal import Hook
 from relay.signals import AcksMissing, ClockSet, DiskSpace, Emit, Notice
 from relay.store.archive import ArchiveFolder
+from relay.store.audit_filter import AuditFilter
 from relay.store.claim_tokens import Tokens
 from relay.store.contract import CLOSED, ErasureStore
 from relay.store.purge_loop import keep_purging
@@ -491,8 +492,11 @@ class SqliteStore:
         id_: str | None = None,
         who: str | None = None,
         command: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Page[AuditEntry]:
-        return await self._read(lambda cursor: audit.audit(cursor, limit, before, (id_, who, command)))
+        wanted = AuditFilter(id=id_, who=who, command=command, since=since, until=until)
+        return await self._read(lambda cursor: audit.audit(cursor, limit, before, wanted))
 
     async def close(self) -> None:
         self._closed = True

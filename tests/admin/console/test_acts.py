@@ -1,6 +1,7 @@
 """/acts: who did what, and one act with what was asked and what came of it."""
 
 import re
+from datetime import timedelta
 
 from relay.model import State
 from relay.store.contract import Archive
@@ -11,6 +12,7 @@ from tests.admin.console.conftest import OPERATOR, VIEWER, Client, Seen, see, se
 from tests.admin.console.test_live import EVENTS
 from tests.cli.conftest import NOON
 
+HOUR = timedelta(hours=1)
 PAUSE, RESUME = "/targets/warehouse/pause", "/targets/warehouse/resume"
 
 
@@ -34,6 +36,17 @@ async def test_acts_are_asked_for_by_person_and_kind_page_by_page(browser: Clien
     first = await see(browser, "/acts?limit=3")
     [older] = [each for each in first.links if "before=" in each]
     assert len([each for each in (await see(browser, older)).links if each.startswith("/acts/")]) == 1
+
+
+async def test_acts_are_asked_for_by_time(browser: Client, store: Archive) -> None:
+    for number in range(1, 4):
+        entry = AuditEntry(id=f"act-{number}", at=NOON - number * HOUR, who="olga", command="purge", details={})
+        await store.record_audit(entry, 1)
+    within = await see(browser, "/acts?since=150m&until=30m")
+    assert [each for each in within.links if each.startswith("/acts/")] == ["/acts/act-1", "/acts/act-2"]
+    assert "Nothing for this filter." in (await see(browser, "/acts?since=30 мин&until=10 minutes")).text
+    answer = await browser.get("/acts?since=soon")
+    assert answer.status == 400 and "cannot be read: write 2h" in await answer.text()
 
 
 async def test_an_act_of_another_relay_is_shown_out_of_the_audit(browser: Client, store: Archive) -> None:

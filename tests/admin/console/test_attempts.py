@@ -20,7 +20,7 @@ async def test_attempts_are_narrowed_by_how_long_they_took(browser: Client, quer
     assert seen.text.count("12 ms") == number
 
 
-@pytest.mark.parametrize("slower", ["11ms", "11 ms", "11мс", "11 мс"])
+@pytest.mark.parametrize("slower", ["11ms", "11 ms", "11мс", "11 мс", "11 миллисекунд"])
 async def test_a_length_is_read_as_people_write_it(browser: Client, slower: str) -> None:
     seen = await see(browser, f"/attempts?slower={slower}")
     assert seen.text.count("12 ms") == 4 and f'value="{slower}"' in seen.source
@@ -37,7 +37,7 @@ async def test_what_is_no_length_of_time_is_said_at_its_field(browser: Client, s
     answer = await browser.get("/attempts", params={"slower": slower})
     text = await answer.text()
     assert answer.status == 400
-    assert 'id="wrong-slower"' in text and "is no length of time: write 500ms, 2s or 5m" in text
+    assert 'id="wrong-slower"' in text and "is no length of time: write 500ms, 2 s or 5 minutes" in text
 
 
 async def test_pages_of_deliveries_and_of_a_target_lead_there(browser: Client) -> None:

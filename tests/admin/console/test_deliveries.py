@@ -77,7 +77,9 @@ async def test_a_time_that_cannot_be_read_is_said_at_its_field_and_the_form_is_k
         ("Вчера 20:40", "2026-11-21 20:40:00"),
         ("10:53", "2026-11-22 10:53:00"),
         ("2ч", "2026-11-22 10:00:00"),
-        ("1 ч 30 мин", None),
+        ("1 ч 30 мин", "2026-11-22 10:30:00"),
+        ("5 минут назад", "2026-11-22 11:55:00"),
+        ("3 days", "2026-11-19 12:00:00"),
         ("1ч30мин", "2026-11-22 10:30:00"),
         ("11-20", "2026-11-20 00:00:00"),
         ("2026-11-22T10:53:00.000Z", "2026-11-22 10:53:00"),
@@ -179,3 +181,28 @@ async def test_attempts_say_from_when_they_are_too(browser: Client) -> None:
 @pytest.mark.parametrize("path", ["/acts", "/refused", "/unparsed", "/unrouted", "/customers/1"])
 async def test_a_page_without_rows_has_none_to_renew(path: str, browser: Client) -> None:
     assert ("Renew" in (await see(browser, path)).text) is (path == "/unparsed")
+
+
+@pytest.mark.parametrize(
+    ("query", "links"),
+    [
+        (
+            "target=gone&since=2h",
+            {"/attempts?target=gone&since=2h&failed=true", "/unrouted?since=2h&by=event", "/unparsed"},
+        ),
+        ("state=dead&target=gone", {"/attempts?target=gone&failed=true"}),
+        ("state=delivered&target=gone", set()),
+        ("entity=customers&id=7", {"/unrouted?entity=customers&id=7&by=event"}),
+        ("source=shop", {"/unrouted?source=shop&by=event", "/unparsed"}),
+        ("route=gone&entity=leads", set()),
+    ],
+)
+async def test_a_filter_that_finds_nothing_says_where_else_to_look(
+    browser: Client, query: str, links: set[str]
+) -> None:
+    seen = await see(browser, f"/deliveries?{query}")
+    place = Seen(seen.source.partition("Nothing for this filter.")[2].partition("</div>")[0])
+    assert {each for each in place.links if not each.startswith("/deliveries")} == links
+    assert ("Or look elsewhere:" in place.text) == bool(links)
+    for each in links:
+        await see(browser, each)

@@ -60,6 +60,19 @@ async def test_what_was_not_read_or_taken_or_let_in_is_counted_without_an_alarm(
     assert {"/unparsed", "/unrouted", "/refused"} <= set(seen.links)
 
 
+async def test_what_no_route_took_within_a_day_is_a_line_to_look_at(fresh: Client, empty: Archive) -> None:
+    hour = int(AT // 3600)
+    counted = Activity(since=AT - 90_000, unrouted={hour: 2, hour - 23: 1, hour - 24: 40})
+    await empty.questions.record_activity(counted, now=NOON)
+    assert "taken by no route" not in (await see(fresh, "/")).text, "none is there any more"
+    body = sample_bodies.body("leads.add")
+    found = events.read(body, source="crm", received_at=NOON, new_id=lambda: event_of(OFFER))
+    await empty.keep(unread(OFFER, form.encode(body)), [RoutedEvent(event=each, payload=dump(each)) for each in found])
+    seen = await see(fresh, "/")
+    assert "All is well." in seen.text and "3 events of the last 24 hours were taken by no route." in seen.text
+    assert "/unrouted?since=24h" in seen.links
+
+
 async def test_all_is_not_well_while_something_is_dead(browser: Client) -> None:
     seen = await see(browser, "/")
     assert "All is well." not in seen.text and "warehouse: 1 dead delivery" in seen.text

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from relay.admin.api import acts
 from relay.admin.console import counted as many
 from relay.admin.console import frozen
 from relay.admin.console.frozen import as_json, as_query, freeze
-from relay.errors import ConflictError
+from relay.errors import ConflictError, StoreBusy
 from relay.model import Health, State
 from relay.operations.desk import Desk
 from relay.operations.dismiss import DISMISS, Dismiss
@@ -20,6 +21,7 @@ from relay.store.contract import Archive
 from relay.store.records import Filter, HealthReport
 from tests.admin.console.conftest import OPERATOR, VIEWER, Client, Seen, see, send, sent
 from tests.cli.conftest import NOON, OFFER, event_of
+from tests.e2e.processes import until
 from tests.operations.conftest import desk as desk
 
 REPLAY, DISMISS_PATH = "/deliveries/replay", "/deliveries/dismiss"
@@ -110,6 +112,33 @@ async def test_a_count_is_confirmed_once_though_two_do_it_at_the_same_time(brows
     assert [each.status for each in answers] == [303, 303]
     assert sorted(each.headers["Location"].startswith("/acts") for each in answers) == [False, True]
     assert len(await store.audit(limit=9)) == 1
+
+
+async def test_an_act_that_failed_after_a_second_may_be_asked_for_again(
+    browser: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, begun = await counted(browser, "state=dead"), asyncio.Event()
+    replay = store.replay
+
+    async def broken(*_given: object, **_named: object) -> int:
+        await begun.wait()
+        raise StoreBusy("the database is locked")
+
+    monkeypatch.setattr(acts, "PATIENCE", 0.0)
+    monkeypatch.setattr(store, "replay", broken)
+    first = await send(browser, page, REPLAY)
+    assert first.headers["Location"].startswith("/acts/")
+    other = await send(browser, page, REPLAY, key="another")
+    assert "nothing was done again" in (await see(browser, other.headers["Location"])).text
+    begun.set()
+    monkeypatch.setattr(acts, "PATIENCE", 60.0)
+    await until(lambda: ended(browser, first.headers["Location"]))
+    monkeypatch.setattr(store, "replay", replay)
+    assert "1 delivery is due now." in (await sent(browser, page, REPLAY, key="a-third")).text
+
+
+async def ended(browser: Client, act: str) -> bool:
+    return "failed" in (await see(browser, act)).text
 
 
 async def test_who_may_not_act_learns_nothing_of_what_followed_a_count(guarded: Client) -> None:

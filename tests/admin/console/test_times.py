@@ -19,7 +19,7 @@ from tests.cli.conftest import SECRETS, use_zone
 from tests.cli.test_heal import HEALING
 
 TEMPLATES = Path(moments.__file__).parent / "templates"
-LISTINGS = ("/attempts", "/deliveries", "/refused", "/unrouted")
+LISTINGS = ("/acts", "/attempts", "/deliveries", "/refused", "/unrouted")
 RUN = "/heal/runs"
 ZONE = "+03:00 Europe/Moscow"
 WRITTEN = {

@@ -20,7 +20,7 @@ from relay.operations.audits import AUDIT, Audit
 from relay.operations.documents.acts import ActDocument, ActState, AuditDocument
 from relay.operations.verify import VERIFY
 
-FILTERS = ("who", "command")
+FILTERS = ("who", "command", "since", "until")
 UNDONE = tuple(each for each in ActState if each is not ActState.DONE)
 MOST_UNDONE = 10
 RUNNING = "data-running"

@@ -50,6 +50,7 @@ async def _values(request: web.Request) -> dict[str, Any]:
         "files": status.files if isinstance(status.files, dict) else {},
         "sparks": {name: spark(hour) for name, hour in hours.items()},
         "silent": [each.route for each in seen.activity.routes if each.silent_7d] if seen.activity else [],
+        "unrouted": seen.activity.unrouted_24h if seen.activity and status.webhooks.unrouted else 0,
         "first_start": status.webhooks.last_at is None,
     }
 
