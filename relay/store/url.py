@@ -71,6 +71,17 @@ def parse_store_url(text: str, *, expand: Callable[[str], str] = lambda text: te
     return _file(rest.removeprefix("/"))
 
 
+def store_url_text(url: StoreUrl) -> str:
+    """What `parse_store_url` reads as this URL, a password included: it must not be printed."""
+    match url:
+        case SqliteUrl(path):
+            return f"sqlite:///{path}"
+        case PostgresUrl(dsn, prepare=True):
+            return dsn
+        case PostgresUrl(dsn):
+            return f"{dsn}{'&' if '?' in dsn else '?'}prepare=off"
+
+
 def _file(path: str) -> SqliteUrl:
     if path.endswith("/") or os.path.isdir(path):  # noqa: PTH112  Path.is_dir fails where it may not look
         raise ConfigurationError(f"{path} is a folder: name a file, like {Path(path) / 'relay.db'}")

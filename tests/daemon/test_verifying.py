@@ -1,26 +1,28 @@
 """The process that verifies a store beside the relay that uses it."""
 
 import asyncio
-import io
 import os
+import socket
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import apsw
-import orjson
 import pytest
 
 from relay.daemon.verifying import main, verify_beside
 from relay.errors import ConfigurationError, StoreError
 from relay.operations.verify import read_answer, verify
-from relay.store.open import PostgresUrl, SqliteUrl
+from relay.store.open import SqliteUrl
 from relay.store.records import Disk
 from relay.store.sqlite.disk import MEBIBYTE
 from relay.store.sqlite.wal import too_long
+from relay.store.url import parse_store_url
 from tests.cli.conftest import OFFER, event_of
 from tests.cli.conftest import folder as folder
 from tests.cli.conftest import kept as kept
+from tests.e2e.processes import until
 
 
 async def test_it_finds_what_a_look_here_finds(kept: Path) -> None:
@@ -42,6 +44,36 @@ async def test_modules_of_the_working_directory_are_not_taken_for_those_of_the_r
     assert read_answer(await verify_beside(SqliteUrl(kept))).sound
 
 
+async def test_it_ends_with_a_relay_that_is_killed() -> None:
+    """It waits for a server that says nothing, and would go on to the next host."""
+    loop, tried = asyncio.get_running_loop(), 1
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        hosts = [f"127.0.0.1:{server.getsockname()[1]}"] * 5
+        relay = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", VERIFIES, f"postgresql://relay@{','.join(hosts)}/relay"
+        )
+        connection, _ = await loop.sock_accept(server)
+        with connection:
+            [child] = children(relay.pid)
+            relay.kill()
+            await relay.wait()
+            await until(lambda: not runs(child))
+        with suppress(BlockingIOError):
+            while True:
+                server.accept()[0].close()
+                tried += 1
+    assert tried < 3
+
+
+VERIFIES = """
+import asyncio, sys
+from relay.daemon.verifying import verify_beside
+from relay.store.url import parse_store_url
+asyncio.run(verify_beside(parse_store_url(sys.argv[1])))
+"""
+
+
 def test_where_it_may_not_be_below_the_relay_it_is_beside_it(
     kept: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -49,8 +81,7 @@ def test_where_it_may_not_be_below_the_relay_it_is_beside_it(
         raise PermissionError
 
     monkeypatch.setattr("os.nice", forbidden)
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(orjson.dumps({"path": str(kept)}))))
-    main()
+    main(SqliteUrl(kept))
     sys.stdout.flush()
     assert read_answer(capfdbinary.readouterr().out).sound
 
@@ -85,7 +116,7 @@ async def test_a_look_that_lets_the_log_grow_too_long_is_ended(
 
 
 async def test_a_password_is_in_no_argument_and_a_cancelled_look_ends_its_process() -> None:
-    unreachable = PostgresUrl("host=127.0.0.1 port=1 password=canary", "postgresql://127.0.0.1:1")
+    unreachable = parse_store_url("postgresql://relay:canary@127.0.0.1:1/relay")
     before = set(children())
     look = asyncio.create_task(verify_beside(unreachable))
     while not (begun := set(children()) - before):  # noqa: ASYNC110  another process begins
@@ -98,8 +129,15 @@ async def test_a_password_is_in_no_argument_and_a_cancelled_look_ends_its_proces
     assert child not in children()
 
 
-def children() -> list[str]:
-    """The ids of the processes that this one has begun."""
-    return [
-        each for task in Path(f"/proc/{os.getpid()}/task").iterdir() for each in (task / "children").read_text().split()
-    ]
+def children(of: int | None = None) -> list[str]:
+    """The ids of the processes that this one, or another one, has begun."""
+    tasks = Path(f"/proc/{of or os.getpid()}/task").iterdir()
+    return [each for task in tasks for each in (task / "children").read_text().split()]
+
+
+def runs(process: str) -> bool:
+    """False once it has ended, also if nobody has asked how."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relay.daemon.settings import Settings
 from relay.errors import ConfigurationError
-from relay.store.url import PostgresUrl, SqliteUrl, parse_store_url
+from relay.store.url import PostgresUrl, SqliteUrl, parse_store_url, store_url_text
 
 SECRET = "k8dQ-not-to-be-seen"
 
@@ -93,6 +93,24 @@ def test_what_libpq_would_quote_or_retry_for_ever_is_refused_unquoted(text: str)
 def test_a_value_in_place_of_a_reference_stays_one_part_of_the_url(value: str) -> None:
     url = parse_store_url("postgresql://relay:${PASSWORD}@db1/relay", expand={"${PASSWORD}": value}.__getitem__)
     assert str(url) == "postgresql://relay@db1/relay"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sqlite:///relay.db",
+        "sqlite:////var/lib/relay/relay.db",
+        "sqlite:///a:b/c?d=e%20\n.db",
+        "sqlite:///\udcff.db",
+        "postgresql://relay:p%40ss@db1,db2:5433/relay?sslmode=require",
+        "postgresql://db1/relay?prepare=off",
+        "postgresql://db1/relay?sslmode=require&prepare=off&password=x",
+    ],
+)
+def test_a_url_that_is_written_is_read_as_the_same(text: str) -> None:
+    url = parse_store_url(text)
+    again = parse_store_url(store_url_text(url))
+    assert (again, str(again)) == (url, str(url))
 
 
 def test_a_folder_is_no_file_and_a_password_no_file_either(tmp_path: Path) -> None:
