@@ -10,6 +10,7 @@ from relay.admin.auth import ASKER, Pages
 from relay.admin.console import filters, languages, problems
 from relay.admin.console.compiled import Compiled, in_memory
 from relay.admin.console.confirmed import CONFIRMED, Confirmed
+from relay.admin.console.figures import age_word, number
 from relay.admin.console.finding_words import finding_advice, finding_title
 from relay.admin.console.headers import HEADERS
 from relay.admin.console.languages import gettext, ngettext
@@ -120,6 +121,7 @@ def _environment(app: web.Application, static: Static) -> Environment:
         how_it_fails=how_it_fails,
         instant=filters.instant,
         json=filters.json,
+        number=number,
         said=said,
         said_of_file=said_of_file,
         size=filters.size,
@@ -133,6 +135,7 @@ def _environment(app: web.Application, static: Static) -> Environment:
         commands=COMMANDS,
         entities=sorted(ENTITIES),
         act_word=act_word,
+        age_word=age_word,
         about_word=about_word,
         action_word=action_word,
         link=link,

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
+from relay.admin.console.figures import decimal
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.sentences import said
 from relay.operations.durations import length
@@ -53,7 +54,7 @@ def size(count: int) -> str:
         if amount < KIBIBYTE:
             break
         amount, unit = amount / KIBIBYTE, larger
-    return f"{count} {unit}" if count < KIBIBYTE else f"{amount:.1f} {unit}"
+    return f"{count} {unit}" if count < KIBIBYTE else f"{decimal(f'{amount:.1f}')} {unit}"
 
 
 def json(value: object) -> str:

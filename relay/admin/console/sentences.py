@@ -8,13 +8,17 @@ from functools import lru_cache
 from string import Formatter
 
 from relay.admin.console.draft_sentences import DRAFT_SENTENCES
+from relay.admin.console.figures import decimal
 from relay.admin.console.file_sentences import FILE_SENTENCES
 from relay.admin.console.languages import ENGLISH, gettext, language
 from relay.admin.console.lint_sentences import LINT_SENTENCES
+from relay.admin.console.refusal_sentences import REFUSAL_SENTENCES
 from relay.admin.console.template_sentences import TEMPLATE_SENTENCES
 from relay.operations.translatable import N_
 
+LENGTHS = (N_("{n} ms"), N_("{n} s"), N_("{n} min"), N_("{n} h"), N_("{n} d"))
 SENTENCES = (
+    *REFUSAL_SENTENCES,
     # how an attempt ended
     N_("answered {n}"),
     N_("timeout"),
@@ -43,11 +47,7 @@ SENTENCES = (
     N_("fails"),
     # how long
     N_("now"),
-    N_("{n} ms"),
-    N_("{n} s"),
-    N_("{n} min"),
-    N_("{n} h"),
-    N_("{n} d"),
+    *LENGTHS,
     N_("{length} ago"),
     # what happens to a delivery next, or why it is dead
     N_("{sentence}, dismissed"),
@@ -187,7 +187,7 @@ def _said(text: str, spoken: str, *, of_file: bool = False) -> str:
         if found := pattern.fullmatch(text):
             inner = {name: part for name, part in found.groupdict().items() if name in _INNER}
             parts = found.groupdict() | {name: _said(part, spoken, of_file=of_file) for name, part in inner.items()}
-            return gettext(sentence).format(**parts)
+            return gettext(sentence).format(**parts) if sentence not in LENGTHS else _length(sentence, parts["n"])
     if text.count("; ") + text.count(": ") > MOST_JOINED:
         return text
     first, semicolon, rest = text.partition("; ")
@@ -195,6 +195,10 @@ def _said(text: str, spoken: str, *, of_file: bool = False) -> str:
         return f"{_said(first, spoken, of_file=of_file)}; {_said(rest, spoken, of_file=of_file)}"
     parameter, colon, rest = text.partition(": ")
     return f"{parameter}: {_said(rest, spoken, of_file=of_file)}" if colon and " " not in parameter else text
+
+
+def _length(sentence: str, number: str) -> str:
+    return gettext(sentence).format(n=decimal(number))
 
 
 @lru_cache(maxsize=2)

@@ -1,5 +1,6 @@
 """Values of the relay -> the words of a page: states, and how they look. Values in addresses stay as they are."""
 
+from relay.admin.console.figures import age_word, number
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.languages import pgettext
 from relay.admin.console.sentences import said
@@ -60,7 +61,7 @@ def detail_word(name: str, value: Json) -> str:
         case bool():
             return _("yes") if value else _("no")
         case float():
-            return f"{value:g}"
+            return number(value)
     return _WORD_OF.get(name, str)(str(value))
 
 
@@ -82,7 +83,7 @@ def about_word(entity: str) -> str:
 
 def entity_word(entity: str) -> str:
     """`leads` -> `Lead`, in the language of the page."""
-    return _ENTITIES.get(entity, lambda: entity)()
+    return _ENTITIES[entity]() if entity in _ENTITIES else about_word(entity).capitalize()
 
 
 def only_word(only: str) -> str:
@@ -92,6 +93,12 @@ def only_word(only: str) -> str:
 
 _WORD_OF = {
     "action": action_word,
+    "dismissed": lambda value: _("yes") if value == "true" else _("no"),
+    "settled_since": age_word,
+    "settled_until": age_word,
+    "since": age_word,
+    "slower": age_word,
+    "until": age_word,
     "command": act_word,
     "entity": about_word,
     "failed": lambda value: _("yes") if value == "true" else _("no"),
