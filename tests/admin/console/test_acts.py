@@ -1,6 +1,7 @@
 """/acts: who did what, and one act with what was asked and what came of it."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 from relay.model import State
@@ -116,9 +117,24 @@ async def test_a_replay_shows_its_deliveries_as_they_are_now(browser: Client, st
     assert "… pending 1" in seen.text
     assert f"/events/{dead.event_id}" in seen.links
     assert "/targets/warehouse" in seen.links
+    assert f'data-hx-sse:connect="/acts/{entry.id}/stream"' in seen.source, "until they have ended"
+    assert "As it was at 2026-11-22 12:00:00 . Renew" in seen.text
     narrowed = await see(browser, f"/acts/{entry.id}?state=dead")
+    assert "sse:connect" not in narrowed.source and "As it was at" in narrowed.text
     assert "None of them is found" not in narrowed.text
     assert not re.search(r"<tbody>\s*<tr>", narrowed.source)
+
+
+async def test_a_replay_is_followed_until_its_deliveries_have_ended(browser: Client, store: Archive) -> None:
+    act = AuditEntry(id="again", at=NOON, who="olga", command="replay", details={"states": ["dead"]})
+    [dead] = await store.find(Filter(states=(State.DEAD,)), limit=9)
+    assert await store.replay(Filter(states=(State.DEAD,)), act) == 1
+    async with browser.get("/acts/again/stream", headers=EVENTS) as answer:
+        assert b"data-follows" in await answer.content.readuntil(b"\n\n")
+        await store.drop(dead.target, replace(act, id="drop", command="drop", details={"target": dead.target}))
+        rest = (await answer.content.read()).decode()
+    assert rest.endswith("event: ended\n\n") and "data-follows" not in rest
+    assert "sse:connect" not in (await see(browser, "/acts/again")).source
 
 
 async def test_an_act_without_deliveries_has_no_list_of_them(browser: Client, store: Archive) -> None:

@@ -14,17 +14,18 @@ from relay.admin.console.listing import listing
 from relay.admin.console.page import Page, ask, asked, fragment, given, render
 from relay.admin.console.streams import renew
 from relay.errors import NotFoundError
+from relay.model import State
 from relay.operations.act_deliveries import ACT_DELIVERIES, OF_DELIVERIES, ActDeliveries
 from relay.operations.acts import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
 from relay.operations.audits import AUDIT, Audit
-from relay.operations.documents.acts import ActDocument, ActState, AuditDocument
+from relay.operations.documents.acts import ActDeliveriesDocument, ActDocument, ActState, AuditDocument
 from relay.operations.verify import VERIFY
 
 FILTERS = ("who", "command", "since", "until")
 UNDONE = tuple(each for each in ActState if each is not ActState.DONE)
 MOST_UNDONE = 10
-RUNNING = "data-running"
-"""In the page of an act that has not ended."""
+FOLLOWS = "data-follows"
+"""In the page of an act that has not ended, or whose deliveries have not."""
 FEW = 20
 """Deliveries of an act on one page."""
 
@@ -41,9 +42,9 @@ async def one(request: web.Request) -> web.Response:
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Send the act whenever it has changed, until it ends."""
+    """Send the act whenever it has changed, until it and its deliveries end."""
     id_ = request.match_info["id"]
-    return await renew(request, f"act {id_}", partial(_content, request), while_has=RUNNING)
+    return await renew(request, f"act {id_}", partial(_content, request), while_has=FOLLOWS)
 
 
 async def _content(request: web.Request) -> str:
@@ -60,16 +61,22 @@ async def _values(request: web.Request) -> dict[str, Any]:
     running = progress is not None and progress.state is ActState.RUNNING
     wanted = replace(asked(request, ActDeliveries, act=id_), limit=FEW)
     about_deliveries = entry is not None and entry.command in OF_DELIVERIES and not running
+    found = await ask(request, ACT_DELIVERIES, wanted) if about_deliveries else None
     return {
         "entry": entry,
         "progress": progress,
-        "running": running,
+        "followed": running or (found is not None and _change(found) and not given(request)),
         "verified": None if running else _verified(entry, progress),
-        "found": await ask(request, ACT_DELIVERIES, wanted) if about_deliveries else None,
+        "found": found,
         "id": id_,
         "here": f"/acts/{quote(id_, safe='')}",
         "query": given(request),
     }
+
+
+def _change(found: ActDeliveriesDocument) -> bool:
+    """Whether some are pending: of more than can be counted at a glance none are looked for again and again."""
+    return bool(found.states.get(State.PENDING)) and not found.more
 
 
 async def stop(request: web.Request) -> web.Response:
