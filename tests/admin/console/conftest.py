@@ -1,6 +1,6 @@
 """The console before a real store with something of everything, asked by HTTP as a browser without JavaScript does."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from relay.admin.api.asking import Asking
 from relay.admin.api.routes import Api
 from relay.admin.app import admin
+from relay.admin.console import languages
 from relay.admin.console.console import Console
 from relay.observe import EventStream
 from relay.routes.config import Config
@@ -126,3 +127,11 @@ async def sent(client: Client, seen: Seen, action: str, **filled: str) -> Seen:
     answer = await send(client, seen, action, **filled)
     assert answer.status == 303, await answer.text()
     return await see(client, answer.headers["Location"])
+
+
+@pytest.fixture
+def russian() -> Iterator[None]:
+    before = languages.language()
+    languages.speak("ru")
+    yield
+    languages.speak(before)
