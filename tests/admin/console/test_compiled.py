@@ -1,6 +1,8 @@
-"""Templates are compiled beside the event loop: at the first page, and once in a process."""
+"""Templates are compiled beside the process: at the first page, and once for all its listeners."""
 
+import asyncio
 import threading
+from asyncio.subprocess import Process
 from collections.abc import Callable
 from typing import Any
 
@@ -9,15 +11,26 @@ from aiohttp import web
 from jinja2 import Environment
 
 from relay.admin.console import compiled
-from relay.admin.console.compiled import InMemory
+from relay.admin.console.compiled import Compiled, InMemory, load
+from relay.admin.console.environment import set_up
+from relay.admin.console.static import Static
 from tests.admin.console.conftest import FOLLOWED, Client, see
+from tests.e2e.processes import until
 
 Connect = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def memory(monkeypatch: pytest.MonkeyPatch) -> InMemory:
+    """That of a process which has compiled nothing yet."""
+    fresh = InMemory()
+    monkeypatch.setattr("relay.admin.console.console.in_memory", lambda: fresh)
+    return fresh
+
+
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
-    """The threads in which a template was compiled, in a process that has compiled none."""
+    """The threads of this process in which a template was compiled."""
     found: list[threading.Thread] = []
     compile_ = Environment._compile
 
@@ -26,28 +39,71 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
         return compile_(self, source, filename)
 
     monkeypatch.setattr(Environment, "_compile", noted)
-    fresh = InMemory()
-    monkeypatch.setattr("relay.admin.console.console.in_memory", lambda: fresh)
     return found
 
 
-async def test_no_template_is_compiled_on_the_event_loop(
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
+    """Those that were started."""
+    found: list[Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def noted(*command: str, **how: Any) -> Process:
+        found.append(await start(*command, **how))
+        return found[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+    return found
+
+
+async def test_no_template_is_compiled_in_the_process_that_acknowledges(
     build: Callable[..., web.Application], aiohttp_client: Connect, threads: list[threading.Thread]
 ) -> None:
     client: Client = await aiohttp_client(build(), headers=FOLLOWED)
     for page in ("/", "/deliveries", "/targets/warehouse", "/nowhere"):
         await client.get(page, headers={"Accept": "text/html"})
+    assert threads == []
+
+
+async def test_another_listener_of_the_process_compiles_nothing_anew(
+    build: Callable[..., web.Application],
+    aiohttp_client: Connect,
+    processes: list[Process],
+    threads: list[threading.Thread],
+) -> None:
+    for _listener in range(2):
+        await see(await aiohttp_client(build(), headers=FOLLOWED), "/")
+    assert [each.returncode for each in processes] == [0]
+    assert threads == []
+
+
+async def test_where_no_process_can_be_started_a_thread_compiles(
+    build: Callable[..., web.Application],
+    aiohttp_client: Connect,
+    threads: list[threading.Thread],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    await see(await aiohttp_client(build(), headers=FOLLOWED), "/")
     assert len(threads) > 20
     assert threading.main_thread() not in threads
 
 
-async def test_another_listener_of_the_process_compiles_nothing_anew(
-    build: Callable[..., web.Application], aiohttp_client: Connect, threads: list[threading.Thread]
-) -> None:
-    await see(await aiohttp_client(build(), headers=FOLLOWED), "/")
-    before = len(threads)
-    await see(await aiohttp_client(build(), headers=FOLLOWED), "/")
-    assert len(threads) == before
+async def test_the_code_is_that_which_this_process_would_have_compiled(memory: InMemory) -> None:
+    beside = Compiled(set_up(web.Application(), Static(), memory), memory)
+    await beside.ready()
+    here = InMemory()
+    load(set_up(web.Application(), Static(), here))
+    assert memory.compiled == here.compiled
+
+
+async def test_a_stop_ends_the_process(memory: InMemory, processes: list[Process]) -> None:
+    compiling = Compiled(set_up(web.Application(), Static(), memory), memory)
+    page = asyncio.create_task(compiling.ready())
+    await until(lambda: bool(processes))
+    await compiling.close()
+    assert [each.returncode for each in processes] == [-9]
+    assert (await asyncio.gather(page, return_exceptions=True))[0].__class__ is asyncio.CancelledError
 
 
 def test_a_process_has_one_memory() -> None:
