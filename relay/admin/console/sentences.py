@@ -141,25 +141,30 @@ OF_FILES = (*LINT_SENTENCES, *FILE_SENTENCES, *TEMPLATE_SENTENCES)
 MOST_JOINED = 10
 """Semicolons and colons between sentences of the desk; a text with more is a target's answer, and stays as it is."""
 LONGEST = 2_000
-"""Characters of a message about a routes file: the sentences of a longer one are not looked for."""
+"""Characters of a text: the sentences of a longer one are not looked for."""
 
 _INNER = frozenset({"length", "sentence", "rest", "token", "token2", "word"})
 """Parts that are sentences or words themselves."""
+_ANYTHING = r"(?:{stop}.)++"
+_ANYTHING_BUT_SEMICOLONS = r"(?:{stop}(?!; ).)++"
 _KINDS = {
-    "n": r"(?:0x)?[0-9a-f.]+",
-    "m": r"[0-9]+",
-    "name": r"\S+",
-    "quoted": r"'.*?'|\S+",
-    "word": r"\w+(?: \w+)?",
-    "token": r"`.*?`|[^`:]+",
-    "token2": r"`.*?`|[^`:]+",
-    "rest": r".*",
+    "n": r"(?:0x)?(?:{stop}[0-9a-f.])++",
+    "m": r"(?:{stop}[0-9])++",
+    "name": r"(?:{stop}\S)++",
+    "quoted": r"'(?:(?!'{next}).)*+'|(?:{stop}\S)++",
+    "word": r"(?:{stop}\w)++(?:{stop} (?:{stop}\w)++)?+",
+    "token": r"`(?:(?!`{next}).)*+`|(?:{stop}[^`:])++",
+    "token2": r"`(?:(?!`{next}).)*+`|(?:{stop}[^`:])++",
+    "rest": r"(?:{stop}.)*+",
 }
+"""What a hole may hold: up to where the text goes on as after it, `next`. No repeat gives back what it took, for with
+several holes the time would be a power of the text's length: strangers write some of these texts.
+"""
 
 
 def said(text: str) -> str:
     """The sentence, or sentences with semicolons between them, in the language of the page."""
-    return text if language() == ENGLISH else _said(text, language())
+    return text if language() == ENGLISH or len(text) > LONGEST else _said(text, language())
 
 
 def said_of_file(text: str) -> str:
@@ -210,7 +215,7 @@ def _patterns(*, of_file: bool) -> list[tuple[re.Pattern[str], str]]:
     of_files = sorted(OF_FILES if of_file else (), key=lambda each: -len(_HOLE.sub("", each)))
     first = [each for each in of_files if not _HOLE.match(each)]
     last = [each for each in of_files if _HOLE.match(each)]
-    anything = r"(?:(?!; ).)+" if of_file else ".+"
+    anything = _ANYTHING_BUT_SEMICOLONS if of_file else _ANYTHING
     return [(re.compile(_pattern(each, anything), re.DOTALL), each) for each in (*first, *SENTENCES, *last)]
 
 
@@ -220,10 +225,21 @@ _HOLE = re.compile(r"(?<!\{)\{\w+\}")
 
 def _pattern(sentence: str, anything: str) -> str:
     """Each `{n}` becomes a group of that name, of what it may hold; a doubled brace is one."""
-    seen, parts = set[str](), list[str]()
+    texts, names = [""], list[str]()
     for text, name, _, _ in Formatter().parse(sentence):
-        parts.append(re.escape(text))
+        texts[-1] += re.escape(text)
         if name:
-            parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>{_KINDS.get(name, anything)})")
-            seen.add(name)
-    return "".join(parts)
+            texts.append("")
+            names.append(name)
+    texts[-1] += r"\Z"
+    groups = [
+        f"(?P={name})" if name in names[:nth] else f"(?P<{name}>{_held(name, after, anything)})"
+        for nth, (name, after) in enumerate(zip(names, texts[1:], strict=True))
+    ]
+    return texts[0] + "".join(group + after for group, after in zip(groups, texts[1:], strict=True))
+
+
+def _held(name: str, after: str, anything: str) -> str:
+    """What a hole may hold, as a pattern, if `after` is the pattern of what follows."""
+    stop = f"(?!{after})" if after else ""
+    return _KINDS.get(name, anything).replace("{next}", after).replace("{stop}", stop)

@@ -2,6 +2,7 @@
 
 import ast
 import gettext
+import importlib.util
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -204,6 +205,27 @@ def test_a_sentence_is_found_with_what_stands_in_it(russian: None) -> None:
 @pytest.mark.parametrize("answer", ["; " * 500, "a: " * 333, "a: b; " * 166])
 def test_an_answer_that_looks_like_many_sentences_stays_as_it_is(answer: str, russian: None) -> None:
     assert sentences.said(f"2 attempts failed, the last one: {answer}") == f"неудачных попыток: 2, последняя: {answer}"
+
+
+def test_no_pattern_of_a_sentence_gives_back_what_it_took(russian: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the steps of each are at most as many as the characters of a text, times its holes."""
+    compiled: list[str] = []
+    compile_ = re.compile
+    spec = importlib.util.find_spec(sentences.__name__)
+    assert spec and spec.loader
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    monkeypatch.setattr("re.compile", lambda pattern, *flags: compiled.append(pattern) or compile_(pattern, *flags))
+    assert fresh.said("x") == fresh.said_of_file("x") == "x"
+    assert len(compiled) >= len(fresh.SENTENCES) + len(fresh.OF_FILES)
+    for pattern in compiled:
+        bare = re.sub(r"\\.|\[[^]]*\]|\(\?(:|!|P=|P<\w+>)", "", pattern)
+        assert {*re.findall(r"[+*?]+", bare)} <= {"++", "*+", "?+", "?"}, pattern
+
+
+def test_a_text_that_is_too_long_stays_as_it_is(russian: None) -> None:
+    nested = "2 attempts failed, the last one: " * 100
+    assert sentences.said(nested) == sentences.said_of_file(nested) == nested
 
 
 def test_english_stays_as_the_desk_says_it() -> None:
