@@ -13,7 +13,6 @@ from relay import routes
 from relay.admin.console import languages
 from relay.admin.console.sentences import said_of_file
 from tests.admin.console.conftest import Client, Seen
-from tests.admin.console.test_words import russian as russian
 
 FOLDER = Path(routes.__file__).parent
 BAD = Path(__file__).parents[2] / "routes/bad"
