@@ -22,8 +22,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
-from relay.amocrm import form, sample_bodies
-from relay.cli.amocrm_post import headers
+from relay.cli.demo_traffic import DownAtTimes, go_on, post
 from relay.cli.output import reader_gone
 from relay.cli.sink import Behaviour, Received, receiver
 from relay.daemon.settings import Settings
@@ -50,7 +49,7 @@ targets:
   warehouse:                      # refuses the first attempt of each event
     url: {warehouse}
     secret: ${{DEMO_SECRET}}        # each request is signed
-    retry: {{initial: 1s}}
+    retry: {{initial: 1s, attempts: 3}}
 
 routes:
   - name: offer-made              # a lead that is created in the stage arrives as add
@@ -76,10 +75,13 @@ class _Progress:
     retried: int = 0
     dead: int = 0
     last_id: str = ""
+    quiet: bool = False
     types: dict[str, str] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __call__(self, signal: Signal) -> None:
+        if self.quiet:
+            return
         match signal:
             case WebhookStored():
                 self._stored(signal)
@@ -132,7 +134,7 @@ def demo(once: bool, opens: bool) -> None:
     """Show the relay at work, in one terminal and on this machine only.
 
     Two targets, one of which refuses every first attempt; real-shaped webhooks; a temporary store. Its console, the
-    pages for operators, is up meanwhile.
+    pages for operators, is up meanwhile; then webhooks go on, and that target is down one minute in two.
     """
     if once and opens:
         raise click.UsageError("--once ends before anybody could look: leave --once or --open out")
@@ -157,7 +159,8 @@ async def _show(folder: Path, console: Console, *, once: bool, opens: bool) -> b
         progress(signal_)
 
     async with AsyncExitStack() as stack:
-        settings = await _prepare(stack, folder)
+        warehouse = DownAtTimes(fail_first=1)
+        settings = await _prepare(stack, folder, warehouse)
         relay = await stack.enter_async_context(running(settings, emit=emit, registry=registry))
         _introduce(console, settings)
         if opens:
@@ -165,20 +168,24 @@ async def _show(folder: Path, console: Console, *, once: bool, opens: bool) -> b
         await _post_all(relay, settings)
         async with asyncio.timeout(TIMEOUT):
             await progress.settled()
+        arrived = progress.dead == 0 and progress.delivered == progress.planned > 0
         _conclude(console, progress)
         if once:
             _point_on(console)
         else:
             _invite(console, progress, relay, settings)
             if not reader_gone():
+                progress.quiet = True
+                going_on = asyncio.create_task(go_on(_hook(relay, settings), SHOWN[0], warehouse, console))
                 await _interrupted()
-    return progress.dead == 0 and progress.delivered == progress.planned > 0
+                going_on.cancel()
+    return arrived
 
 
-async def _prepare(stack: AsyncExitStack, folder: Path) -> Settings:
+async def _prepare(stack: AsyncExitStack, folder: Path, warehouse: DownAtTimes) -> Settings:
     """Start two targets and write a routes file that names them."""
     good = await _target(stack, Behaviour())
-    failing = await _target(stack, Behaviour(fail_first=1))
+    failing = await _target(stack, warehouse)
     routes = folder / "routes.yaml"
     routes.write_text(ROUTES.format(sales_bot=f"{good}/sales-bot", warehouse=f"{failing}/warehouse"))
     secret = base64.b64encode(secrets.token_bytes(24)).decode()
@@ -204,14 +211,14 @@ def _ignore(_received: Received) -> None:
 
 
 async def _post_all(relay: Relay, settings: Settings) -> None:
-    hook = f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         for event_type in SHOWN:
-            async with session.post(
-                hook, data=form.encode(sample_bodies.body(event_type)), headers=headers()
-            ) as answer:
-                answer.raise_for_status()
+            await post(session, _hook(relay, settings), event_type)
             await asyncio.sleep(WEBHOOK_INTERVAL)
+
+
+def _hook(relay: Relay, settings: Settings) -> str:
+    return f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
 
 
 def _introduce(console: Console, settings: Settings) -> None:
@@ -267,7 +274,7 @@ def _point_on(console: Console) -> None:
 
 def _invite(console: Console, progress: _Progress, relay: Relay, settings: Settings) -> None:
     routes, store = f"-c {quote(str(settings.config))}", f"--store {quote(f'sqlite:///{settings.store}')}"
-    hook = f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
+    hook = _hook(relay, settings)
     console.print("[bold]Look next[/], in another terminal, while this one stays up:\n")
     for command in (
         f"{_program()} status {routes} {store}",
@@ -280,7 +287,11 @@ def _invite(console: Console, progress: _Progress, relay: Relay, settings: Setti
     console.print(
         f"\n[bold]Its console[/], for a browser on this machine: {url(relay.admin_listening)}/", soft_wrap=True
     )
-    console.print("\nCtrl-C ends it, and deletes its store.")
+    console.print(
+        "\nWebhooks go on, and the warehouse is down one minute in two: its circuit opens, deliveries die.",
+        soft_wrap=True,
+    )
+    console.print("See why, pause it, replay them. Ctrl-C ends it, and deletes its store.\n")
 
 
 async def _interrupted() -> None:
