@@ -1,20 +1,15 @@
 """docs/console.md: nginx itself, with the block shown, before a relay's console: log-in, forms and streams."""
 
-import re
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
-import trustme
 
 from tests.docs.pages import blocks, read
-from tests.e2e.balancers import serving
+from tests.e2e.nginx import Nginx, by_tls
 from tests.e2e.processes import TOKEN, RelayProcess, free_port, running, until
-from tests.tools import tool
 
 PAGE = "docs/console.md"
 [NGINX] = blocks(read(PAGE), "nginx")
@@ -28,42 +23,23 @@ routes: [{name: all, match: {entity: leads}, to: bot}]
 """
 
 
-def configuration(folder: Path, authority: trustme.CA, port: int, relay: int) -> Path:
-    """nginx.conf with the server of the page, on loopback and with files of its own alone."""
-    certificate = authority.issue_cert(HOST)
-    certificate.private_key_pem.write_to_path(folder / f"{HOST}.key")
-    (folder / f"{HOST}.pem").write_bytes(b"".join(each.bytes() for each in certificate.cert_chain_pems))
-    server, listens = re.subn(r"listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;", NGINX)
-    assert listens == 1
-    server = server.replace("/etc/nginx/tls", str(folder)).replace("127.0.0.1:8081", f"127.0.0.1:{relay}")
-    temporary = "".join(
-        f"  {each}_temp_path {folder}/{each};\n" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    path = folder / "nginx.conf"
-    path.write_text(
-        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
-        f"events {{ worker_connections 64; }}\nhttp {{\naccess_log off;\n{temporary}{server}}}\n"
-    )
-    return path
+def nginx(folder: Path, relay: int = 8081) -> Nginx:
+    """By the block of the page, in front of a relay with that admin port."""
+    return by_tls(folder, NGINX.replace("127.0.0.1:8081", f"127.0.0.1:{relay}"), free_port(), host=HOST)
 
 
 def test_nginx_understands_the_block(tmp_path: Path) -> None:
-    path = configuration(tmp_path, trustme.CA(), 443, 8081)
-    checked = subprocess.run(
-        [tool("nginx", "nginx-light"), "-t", "-p", tmp_path, "-c", path], capture_output=True, text=True
-    )
-    assert checked.returncode == 0, checked.stderr
-    assert "warn" not in checked.stderr
+    assert nginx(tmp_path).complaints() == ""
 
 
 class Browser:
     """What comes to the console by its name, from another address than the proxy's own."""
 
-    def __init__(self, session: aiohttp.ClientSession, port: int, trusted: ssl.SSLContext) -> None:
-        self.origin = f"https://{HOST}:{port}"
+    def __init__(self, session: aiohttp.ClientSession, proxy: Nginx) -> None:
+        self.origin = f"https://{HOST}:{proxy.port}"
         self._session = session
-        self._to = f"https://127.0.0.1:{port}"
-        self._settings = {"ssl": trusted, "server_hostname": HOST, "allow_redirects": False}
+        self._to = f"https://127.0.0.1:{proxy.port}"
+        self._settings = {"ssl": proxy.trusted, "server_hostname": HOST, "allow_redirects": False}
         self.cookies: dict[str, str] = {}
 
     @asynccontextmanager
@@ -82,19 +58,15 @@ class Browser:
 @asynccontextmanager
 async def console(folder: Path) -> AsyncIterator[tuple[RelayProcess, Browser]]:
     """A relay with the flags of the page, nginx before it, and a browser before that."""
-    authority, port = trustme.CA(), free_port()
-    trusted = ssl.create_default_context()
-    authority.configure_trust(trusted)
     flags = {"RELAY_ADMIN_TOKEN": OPERATOR, "RELAY_ADMIN_URL": f"https://{HOST}", "RELAY_TRUSTED_PROXY": "127.0.0.1"}
     async with running(folder, ROUTES % TOKEN, **flags) as relay:
-        path = configuration(folder, authority, port, relay.admin_port)
-        command = (tool("nginx", "nginx-light"), "-p", str(folder), "-c", str(path))
+        proxy = nginx(folder, relay.admin_port)
         elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.5", 0))
         async with (
-            serving(folder / "nginx.log", command, port),
+            proxy.running(),
             aiohttp.ClientSession(connector=elsewhere, cookie_jar=aiohttp.DummyCookieJar()) as session,
         ):
-            yield relay, Browser(session, port, trusted)
+            yield relay, Browser(session, proxy)
 
 
 @pytest.mark.timeout(240)

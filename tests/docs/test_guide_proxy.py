@@ -3,25 +3,20 @@
 import json
 import re
 import shutil
-import ssl
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
 
 import aiohttp
 import pytest
-import trustme
 
 from relay.cli.run import run as run_command
 from relay.http.machine_limits import Limits
 from tests.docs.conftest import done
 from tests.docs.pages import blocks, commands, read
 from tests.docs.sandbox import Sandbox
-from tests.e2e.balancers import serving
+from tests.e2e.nginx import Nginx, by_tls
 from tests.e2e.processes import TOKEN, free_port, running
-from tests.tools import tool
 
 pytestmark = pytest.mark.timeout(240)  # many commands, each a process
 
@@ -38,55 +33,25 @@ routes: [{name: all, match: {}, to: bot}]
 DEFAULTS = {each.name: each.default for each in run_command.params}
 
 
-def configuration(folder: Path, authority: trustme.CA, port: int, relay: int) -> Path:
-    """nginx.conf with the server of the guide, on loopback and with files of its own alone."""
-    certificate = authority.issue_cert(HOST)
-    certificate.private_key_pem.write_to_path(folder / f"{HOST}.key")
-    (folder / f"{HOST}.pem").write_bytes(b"".join(each.bytes() for each in certificate.cert_chain_pems))
-    server, listens = re.subn(r"listen (\[::\]:)?443 ssl;", "", NGINX)
-    assert listens == 2
-    server = server.replace("server {", f"server {{\n    listen 127.0.0.1:{port} ssl;", 1)
-    server = server.replace("/etc/nginx/tls", str(folder)).replace(str(DEFAULTS["listen"]), f"127.0.0.1:{relay}")
-    temporary = "".join(
-        f"  {each}_temp_path {folder}/{each};\n" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    path = folder / "nginx.conf"
-    path.write_text(
-        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
-        f"events {{ worker_connections 64; }}\nhttp {{\n{temporary}{server}}}\n"
-    )
-    return path
-
-
-@asynccontextmanager
-async def nginx(configuration: Path, port: int) -> AsyncIterator[None]:
-    """One that listens."""
-    command = (tool("nginx", "nginx-light"), "-p", str(configuration.parent), "-c", str(configuration))
-    async with serving(configuration.with_name("nginx.log"), command, port):
-        yield
+def nginx(folder: Path, relay: int = 8080) -> Nginx:
+    """By the configuration of the guide, in front of a relay on that port."""
+    text = NGINX.replace(str(DEFAULTS["listen"]), f"127.0.0.1:{relay}")
+    return by_tls(folder, text, free_port(), host=HOST)
 
 
 def test_nginx_understands_the_configuration(tmp_path: Path) -> None:
-    path = configuration(tmp_path, trustme.CA(), 443, 8080)
-    checked = subprocess.run(
-        [tool("nginx", "nginx-light"), "-t", "-p", tmp_path, "-c", path], capture_output=True, text=True
-    )
-    assert checked.returncode == 0, checked.stderr
-    assert "warn" not in checked.stderr
+    assert nginx(tmp_path).complaints() == ""
 
 
 async def test_a_webhook_comes_through_nginx_and_the_relay_knows_who_sent_it(tmp_path: Path) -> None:
-    authority, port = trustme.CA(), free_port()
-    trusted = ssl.create_default_context()
-    authority.configure_trust(trusted)
     async with running(tmp_path, ROUTES, RELAY_TRUSTED_PROXY="127.0.0.1") as relay:
-        path = configuration(tmp_path, authority, port, relay.port)
+        proxy = nginx(tmp_path, relay.port)
         elsewhere = aiohttp.TCPConnector(local_addr=("127.0.0.5", 0))
-        async with nginx(path, port), aiohttp.ClientSession(connector=elsewhere) as session:
+        async with proxy.running(), aiohttp.ClientSession(connector=elsewhere) as session:
 
             async def post(address: str, body: bytes = b"leads[add][0][id]=7") -> tuple[int, str]:
-                url = f"https://127.0.0.1:{port}{address}"
-                async with session.post(url, data=BytesIO(body), ssl=trusted, server_hostname=HOST) as answer:
+                url = f"https://127.0.0.1:{proxy.port}{address}"
+                async with session.post(url, data=BytesIO(body), ssl=proxy.trusted, server_hostname=HOST) as answer:
                     return answer.status, await answer.text()
 
             status, text = await post(f"/hooks/crm/{TOKEN}?try=1")

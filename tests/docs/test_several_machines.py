@@ -25,7 +25,8 @@ from relay.store.spool.intake import HEDGE
 from relay.store.spool.tail import KEPT, MOST_BYTES, MOST_WEBHOOKS
 from tests.docs.pages import ROOT, blocks, commands, read, section
 from tests.docs.sandbox import Sandbox
-from tests.e2e.balancers import haproxy, nginx
+from tests.e2e.balancers import haproxy
+from tests.e2e.nginx import in_plain_text
 from tests.e2e.processes import TOKEN, RelayProcess, free_port, running, until
 from tests.postgres import Cluster, cluster
 from tests.tools import tool
@@ -67,8 +68,9 @@ async def nginx_of_the_page(folder: Path, relays: list[RelayProcess]) -> AsyncIt
     for number, relay in enumerate(relays, 11):
         assert f"10.0.0.{number}:8080" in text
         text = text.replace(f"10.0.0.{number}:8080", f"127.0.0.1:{relay.port}")
-    async with nginx(folder, text) as port:
-        yield port
+    proxy = in_plain_text(folder, text, free_port())
+    async with proxy.running():
+        yield proxy.port
 
 
 class Sender:

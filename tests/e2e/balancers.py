@@ -1,4 +1,4 @@
-"""Relays on loopback -> a balancer in front of them: HAProxy by config/haproxy.cfg, or nginx by a text."""
+"""Relays on loopback -> a balancer in front of them: HAProxy by config/haproxy.cfg."""
 
 import asyncio
 import re
@@ -37,25 +37,6 @@ async def haproxy(folder: Path, relays: Sequence[RelayProcess], *, health: int =
     command = (tool("haproxy", "haproxy"), "-db", "-f", str(haproxy_configuration(folder, relays)))
     binds = {"HOOKS_BIND": f"127.0.0.1:{port}", "HEALTH_BIND": f"127.0.0.1:{health or free_port()}"}
     async with serving(folder / "haproxy.log", command, port, **binds):
-        yield port
-
-
-@asynccontextmanager
-async def nginx(folder: Path, text: str) -> AsyncIterator[int]:
-    """The port that it listens on in plain text, once it does. `text`: an `upstream` and a `server` that speaks TLS."""
-    port = free_port()
-    text = re.sub(r"^ +(listen|ssl_certificate(_key)?) .*\n", "", text, flags=re.MULTILINE)
-    text = text.replace("server {", f"server {{\n    listen 127.0.0.1:{port};", 1)
-    temporary = "".join(
-        f"  {each}_temp_path {folder}/{each};\n" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    path = folder / "nginx.conf"
-    path.write_text(
-        f"daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;\n"
-        f"events {{ worker_connections 256; }}\nhttp {{\n{temporary}{text}}}\n"
-    )
-    command = (tool("nginx", "nginx-light"), "-p", str(folder), "-c", str(path))
-    async with serving(folder / "nginx.log", command, port):
         yield port
 
 
