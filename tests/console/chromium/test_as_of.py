@@ -30,6 +30,18 @@ async def test_a_listing_after_a_replay_stays_says_from_when_it_is_and_is_renewe
     await expect(page.locator("#deliveries .state.delivered")).to_have_count(DEAD)
 
 
+async def test_the_page_of_a_replay_renews_itself_until_its_deliveries_have_ended(house: House, page: Page) -> None:
+    await house.post({"id": LEAD + 90})
+    await house.settled("old-handler", dead=1)
+    await page.goto(house.address("/deliveries?state=dead&target=old-handler"))
+    await page.get_by_role("button", name="Replay these…").click()
+    house.targets.behaviour.update(old=well)
+    await page.get_by_role("button", name="Replay 1 delivery").click()
+    await page.locator(".flash.done a").click()
+    await expect(page.locator("main .chip .state.delivered")).to_be_visible()
+    await expect(page.locator("main .chip .state.pending")).to_have_count(0)
+
+
 async def test_the_facts_of_a_target_change_with_its_state_and_its_rows_stay(house: House, page: Page) -> None:
     await house.post({"id": LEAD})
     await house.settled("old-handler", dead=1)

@@ -61,7 +61,9 @@ async def _values(request: web.Request) -> dict[str, Any]:
     running = progress is not None and progress.state is ActState.RUNNING
     wanted = replace(asked(request, ActDeliveries, act=id_), limit=FEW)
     about_deliveries = entry is not None and entry.command in OF_DELIVERIES and not running
-    found = await ask(request, ACT_DELIVERIES, wanted) if about_deliveries else None
+    found: ActDeliveriesDocument | None = None
+    if about_deliveries:
+        found = await ask(request, ACT_DELIVERIES, wanted)
     return {
         "entry": entry,
         "progress": progress,
