@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.daemon.settings import Settings
 from relay.daemon.wiring import Relay, running, url
+from relay.model import Secret
 from relay.store.open import SqliteUrl
 from tests.e2e.processes import free_port
 from tests.e2e.targets import Behaviour, Targets, always, listening, well
@@ -156,7 +157,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def inhabited(folder: Path, text: str, *, source: str = "crm", **behaviour: Behaviour) -> AsyncIterator[House]:
+async def inhabited(
+    folder: Path, text: str, *, source: str = "crm", token: str = "", **behaviour: Behaviour
+) -> AsyncIterator[House]:
     """A relay by this routes file, in which targets of these names have their addresses."""
     async with listening(**behaviour) as targets, aiohttp.ClientSession() as session:
         routes = folder / "routes.yaml"
@@ -166,6 +169,7 @@ async def inhabited(folder: Path, text: str, *, source: str = "crm", **behaviour
             store=SqliteUrl(folder / "relay.db"),
             listen=("127.0.0.1", 0),
             admin=("127.0.0.1", free_port()),
+            admin_token=Secret(token) if token else None,
         )
         house = House(settings=settings, targets=targets, session=session, source=source)
         await house.start()

@@ -6,6 +6,7 @@ const root = document.documentElement;
 const streams = new Map(); // element -> htmx's connection; null while it is being opened
 const AGAIN = 3000; // milliseconds, if not even the first answer came; later ones are htmx's
 const SOON = 100; // milliseconds
+const LOGGED_OUT = 401;
 const SAID = 5000; // milliseconds that "connected again" stands
 const paused = () => "paused" in root.dataset;
 const resting = () => paused() || document.hidden;
@@ -26,7 +27,7 @@ export function live() {
     event.detail.cancelled = resting();
   });
   document.addEventListener("htmx:sse:after:message", (event) => arrived(event.target));
-  document.addEventListener("htmx:sse:error", lost);
+  document.addEventListener("htmx:sse:error", (event) => lost(event.detail.status));
   document.addEventListener("htmx:sse:close", (event) => streams.delete(event.target));
   document.addEventListener("htmx:error", failed);
   document.addEventListener("htmx:response:error", failed);
@@ -64,7 +65,7 @@ function failed(event) {
   const element = event.detail.ctx?.sourceElement;
   if (streams.get(element) !== null) return;
   streams.delete(element);
-  lost();
+  lost(event.detail.ctx.response?.status);
   setTimeout(settle, AGAIN * (1 + Math.random()));
 }
 
@@ -76,9 +77,18 @@ function waits() {
   say(banner()?.dataset.waits, false);
 }
 
-function lost() {
+function lost(status) {
   const there = banner();
-  if (there && !resting() && (there.hidden || there.classList.contains("ok"))) say(there.dataset.lost, false);
+  if (!there || resting()) return;
+  if (status === LOGGED_OUT) return out(there);
+  if (there.hidden || there.classList.contains("ok")) say(there.dataset.lost, false);
+}
+
+function out(there) {
+  if (there.querySelector("a")) return;
+  const link = Object.assign(document.createElement("a"), { href: location.href, textContent: there.dataset.logIn });
+  say(there.dataset.out, false);
+  there.append(" ", link);
 }
 
 function found() {
