@@ -57,7 +57,9 @@ async def test_each_active_file_is_reported_with_its_version_and_time(relay: Rel
 
     await until(is_newer)
     assert (await version(relay, token))["loaded_at"] > before[token]["loaded_at"]
-    assert await version(relay, str(relay.routes)) == before[str(relay.routes)], "that one is as it was"
+    routes = await version(relay, str(relay.routes))
+    assert routes["read_at"] > routes["loaded_at"], "that one is as it was, and was read again"
+    assert routes == before[str(relay.routes)] | {"read_at": routes["read_at"]}
 
 
 async def version(relay: RelayProcess, file: str) -> dict[str, Any]:
