@@ -16,10 +16,14 @@ _PART = re.compile(
     re.IGNORECASE,
 )
 _AGO = re.compile(r"\s+(?:ago|назад)$", re.IGNORECASE)
+LONGEST = 100
+"""Characters of a text: a longer one is no length of time. To look at all its parts would hold up the event loop."""
 
 
 def shortened(text: str) -> str:
     """The length in short; a text that is none stays as it is."""
+    if len(text) > LONGEST:
+        return text
     rest, parts = _AGO.sub("", text.strip()), list[str]()
     while found := _PART.match(rest):
         parts.append(f"{found['number'].replace(',', '.')}{found.lastgroup}")

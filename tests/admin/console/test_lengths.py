@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.admin.console.lengths import shortened
+from relay.admin.console.lengths import LONGEST, shortened
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,8 @@ from relay.admin.console.lengths import shortened
 )
 def test_a_length_is_read_as_people_write_it(written: str, short: str) -> None:
     assert shortened(written) == short
+
+
+def test_a_long_text_is_not_taken_apart() -> None:
+    long = "1s" * LONGEST
+    assert shortened(long) == long
