@@ -137,6 +137,13 @@ async def test_a_replay_is_followed_until_its_deliveries_have_ended(browser: Cli
     assert "sse:connect" not in (await see(browser, "/acts/again")).source
 
 
+async def test_a_replay_that_found_nothing_blames_no_retention(browser: Client, store: Archive) -> None:
+    details = {"states": ["pending"], "target": "nobody"}
+    await store.record_audit(AuditEntry(id="none", at=NOON, who="olga", command="replay", details=details), 0)
+    seen = await see(browser, "/acts/none")
+    assert "It has changed no delivery." in seen.text and "past their retention" not in seen.text
+
+
 async def test_an_act_without_deliveries_has_no_list_of_them(browser: Client, store: Archive) -> None:
     await sent(browser, await see(browser, "/"), PAUSE)
     [entry] = await store.audit(limit=1)
