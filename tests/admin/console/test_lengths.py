@@ -33,5 +33,5 @@ def test_a_length_is_read_as_people_write_it(written: str, short: str) -> None:
 
 
 def test_a_long_text_is_not_taken_apart() -> None:
-    long = "1s" * LONGEST
+    long = "1 s" * LONGEST
     assert shortened(long) == long
