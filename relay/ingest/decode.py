@@ -16,7 +16,8 @@ from relay.amocrm.shapes import BodyReader
 from relay.errors import UnreadableError
 from relay.ingest.answers import Reject
 from relay.ingest.budget import LARGE, PER_EVENT, BudgetExceeded
-from relay.ingest.commit import COMMIT_TIMEOUT, AwaitedWebhook, Committer, PendingWebhook
+from relay.ingest.commit import COMMIT_TIMEOUT, Committer
+from relay.ingest.pending import AwaitedWebhook, PendingWebhook
 from relay.model import Event, HealMode, RoutedEvent, Source, Webhook
 from relay.model.heal import Hook
 from relay.routes.config import Config

@@ -23,9 +23,9 @@ from relay.ingest import answers
 from relay.ingest.answers import Reject
 from relay.ingest.body import read_body
 from relay.ingest.budget import OVERHEAD, Budget, BudgetExceeded
-from relay.ingest.commit import AwaitedWebhook, PendingWebhook
 from relay.ingest.decode import Decoder
 from relay.ingest.misaddressed import diagnose_address, source_and_token
+from relay.ingest.pending import AwaitedWebhook, PendingWebhook
 from relay.model import Source, Webhook
 from relay.model.trace import parse_traceparent
 from relay.routes.config import Config

@@ -20,8 +20,9 @@ from relay.http.machine_limits import Limits
 from relay.http.post import Post
 from relay.ingest import commit, endpoint
 from relay.ingest.budget import OVERHEAD, PER_EVENT, Budget
-from relay.ingest.commit import AwaitedWebhook, Committer
+from relay.ingest.commit import Committer
 from relay.ingest.decode import Decoder
+from relay.ingest.pending import AwaitedWebhook
 from relay.model import Source, Webhook
 from relay.signals import Committed, EventsNotStored, NotStored, StoredLate, WebhookStored
 from relay.store.sqlite.store import SqliteStore
