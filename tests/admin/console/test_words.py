@@ -215,7 +215,12 @@ def test_no_pattern_of_a_sentence_gives_back_what_it_took(russian: None, monkeyp
     assert spec and spec.loader
     fresh = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fresh)
-    monkeypatch.setattr("re.compile", lambda pattern, *flags: compiled.append(pattern) or compile_(pattern, *flags))
+
+    def noting(pattern: str, *flags: re.RegexFlag) -> re.Pattern[str]:
+        compiled.append(pattern)
+        return compile_(pattern, *flags)
+
+    monkeypatch.setattr("re.compile", noting)
     assert fresh.said("x") == fresh.said_of_file("x") == "x"
     assert len(compiled) >= len(fresh.SENTENCES) + len(fresh.OF_FILES)
     for pattern in compiled:
