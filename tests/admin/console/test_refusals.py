@@ -63,6 +63,7 @@ def test_numbers_and_lengths_are_written_as_people_type_them(russian: None) -> N
     assert [figures.age_word(each) for each in ("2h", "30m", "1.5s", "soon")] == ["2ч", "30мин", "1,5с", "soon"]
     assert (figures.number(0.5), filters.size(3 << 19), filters.span(1.5)) == ("0,5", "1,5 МиБ", "1,5 с")
     now = datetime(2026, 12, 1, tzinfo=UTC)
+    assert moments.read({"slower": [figures.age_word("500ms")]}, now) == {"slower": ["500ms"]}
     placeholders = {"since": [figures.age_word("2h")], "slower": [figures.age_word("2s")]}
     assert moments.read(placeholders, now) == {"since": ["2h"], "slower": ["2s"]}
 
