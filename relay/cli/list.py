@@ -65,7 +65,7 @@ async def list_(
 
     Deliveries are listed newest first, with the error of their last attempt. --unparsed lists webhooks that could not
     be read instead, --unrouted events that no route took when they arrived: both oldest first. --refused lists requests
-    that were not answered with 2xx, a line for each minute, source and reason. Of a long history a look takes 120 ms,
+    that were not answered with 2xx, a line for each minute, source and reason. Of a long history a look takes 80 ms,
     says how far back it searched, and goes on by its cursor. What is dead and dismissed is listed with the rest, or
     alone by --dismissed.
 

@@ -75,5 +75,5 @@ DELIVERIES_COUNT = Operation(
     parameters=Which,
     document=CountDocument,
     run=counted,
-    summary="Count deliveries, up to 10,000 and for 120 ms.",
+    summary="Count deliveries, up to 10,000 and for 80 ms.",
 )

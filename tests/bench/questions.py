@@ -2,7 +2,7 @@
 
 Both stores are filled alike: a webhook each 10 s, an event, two deliveries, an attempt each; of 1,000 events one has
 failed, of 10,000 one is dead, of 500 one is unrouted, one in 100,000 is about a rare pipeline, and one in 25 about one
-lead. A page of 50 is asked for as the API does, within the budget of 120 ms; one that ends by it says so. Nothing is
+lead. A page of 50 is asked for as the API does, within the budget of 80 ms; one that ends by it says so. Nothing is
 asserted here. What the API takes for each of its questions is printed by `tests.bench.askers`.
 """
 

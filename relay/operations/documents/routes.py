@@ -129,7 +129,7 @@ class SettingsChangeDocument:
 class RoutesDiffDocument:
     """Of `events` so many would go elsewhere: by target, those that it would get in addition, and those it would lose.
 
-    `changes` has the first of them. `next`: the look ended by its budget of 120 ms, and goes on from this cursor.
+    `changes` has the first of them. `next`: the look ended by its budget of 80 ms, and goes on from this cursor.
     `settings`: what the edit changes besides the routes, without values.
     """
 
