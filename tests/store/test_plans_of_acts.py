@@ -1,6 +1,7 @@
 """As `test_plans`: what operators ask and do uses its indexes with a history of 400,000 deliveries, 40,000 pending."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,6 +82,15 @@ def test_a_purge_reads_its_page_and_what_hangs_on_it_alone(postgres: Cluster, hi
 )
 def test_a_replay_finds_its_page_by_indexes_alone(postgres: Cluster, history: str, wanted: Filter) -> None:
     check(postgres, history, page(wanted))
+
+
+@pytest.mark.parametrize("target", [None, "old"])
+def test_a_replay_of_what_is_dead_does_not_read_what_is_delivered(
+    postgres: Cluster, history: str, target: str | None
+) -> None:
+    with plans.planner(postgres, history) as planner:
+        for kind, plan in planner.plans(page(Filter(states=(State.DEAD,), target=target))).items():
+            assert '"Index Name": "deliveries_died"' in json.dumps(plan), (kind, json.dumps(plan, indent=1))
 
 
 def test_a_replay_changes_its_page_alone(postgres: Cluster, history: str) -> None:

@@ -18,7 +18,6 @@ ABOUT = "left(e.entity_id, 64) = left(%(entity_id)s, 64) and e.entity_id = %(ent
 
 _FILTERS = {
     "event_ids": "e.id = any(%(event_ids)s::text[])",
-    "states": "d.state = any(%(states)s::text[])",
     "target": "d.target = %(target)s",
     "route": "d.routes::jsonb ? %(route)s",
     "entity": "e.entity = %(entity)s",
@@ -44,15 +43,19 @@ _FILTERS = {
 
 
 def filter_sql(wanted: Filter) -> tuple[str, dict[str, Any]]:
-    """Return the condition and its values; text as it is stored."""
+    """Return the condition and its values; text as it is stored.
+
+    States are constants in it: for one that is given the planner can use no partial index.
+    """
     given = {name: value for name, value in _values(wanted).items() if value is not None}
-    return " and ".join(_FILTERS[name] for name in given) or "true", given
+    constants = ", ".join(f"'{each.value}'" for each in wanted.states)
+    states = [f"d.state in ({constants})"] if constants else []
+    return " and ".join([*states, *(_FILTERS[name] for name in given)]) or "true", given
 
 
 def _values(wanted: Filter) -> dict[str, Any]:
     return {
         "event_ids": [clean(each) for each in wanted.event_ids] or None,
-        "states": [each.value for each in wanted.states] or None,
         "target": clean_or_none(wanted.target),
         "route": clean_or_none(wanted.route),
         "entity": clean_or_none(wanted.entity),
