@@ -67,12 +67,20 @@ def test_a_purge_reads_its_page_and_what_hangs_on_it_alone(postgres: Cluster, hi
     check(
         postgres,
         history,
-        (purge.LOOK, {**before, "at": before["newest"] - 10_000_000, "seq": 0, "limit": purge.PAGE}),
+        (purge.LOOK.format(limit=purge.PAGE), {**before, "at": before["newest"] - 10_000_000, "seq": 0}),
         (purge.LOCK, (EVENTS,)),
         (purge.MAY_STILL_GO, {**before, "seqs": EVENTS}),
         *((f"delete from {rows} = any(%s::bigint[])", (EVENTS,)) for rows in purge.DELETE),
         scanned=plans.SCANNED | {"webhooks_received_at"},
     )
+
+
+def test_a_purge_reads_its_page_in_the_order_of_its_index(postgres: Cluster, history: str) -> None:
+    with plans.planner(postgres, history) as planner:
+        for kind, plan in planner.plans(
+            (purge.LOOK.format(limit=purge.PAGE), {**purge.ages(Retention(), NOON), "at": -1, "seq": 0})
+        ).items():
+            assert "Bitmap" not in json.dumps(plan), (kind, json.dumps(plan, indent=1))
 
 
 @pytest.mark.parametrize(

@@ -38,11 +38,12 @@ _COUNTED = """
     (select min(d.state) from events e join deliveries d on d.event = e.seq where e.webhook = w.seq), 'unrouted'
   ) end
 """  # dead comes before delivered
+# a constant limit: for one that is given the planner expects a tenth of all, and sorts all of them for each page
 LOOK = f"""
 select w.received_at, w.seq, case when {_MAY_GO} then {_COUNTED} end from (
   select received_at, seq, unparsed from webhooks
   where (received_at, seq) > (%(at)s, %(seq)s) and received_at <= %(newest)s
-  order by received_at, seq limit %(limit)s
+  order by received_at, seq limit {{limit}}
 ) w order by w.received_at, w.seq
 """
 SIZES = "select seq, octet_length(body) from webhooks where seq = any(%s::bigint[]) order by seq"
@@ -93,7 +94,7 @@ def ages(retention: Retention, now: datetime) -> dict[str, int]:
 
 async def _look(look: Connection, before: dict[str, int], after: Place) -> tuple[Place | None, list[Over]]:
     """Read a page: the place of its last webhook, None at the end; and those that may be deleted."""
-    [found] = await look.run([(LOOK, {**before, "at": after[0], "seq": after[1], "limit": PAGE})])
+    [found] = await look.run([(LOOK.format(limit=PAGE), {**before, "at": after[0], "seq": after[1]})])
     last = found[-1][:2] if found else None
     return last, [(seq, age) for _at, seq, age in found if age is not None]
 
