@@ -152,7 +152,7 @@ _DETAILS = {
     "rate": lambda: _("At most so many a second"),
     "reason": lambda: _("Reason"),
     "sound": lambda: _("The store is sound"),
-    "states": lambda: _("State"),
+    "states": lambda: _("State of the deliveries"),
     "structure": lambda: _("Faults of the file"),
 }
 
@@ -160,7 +160,7 @@ _KINDS = {
     "ok": ("delivered", "done", "healed", "lives", "matched", "ok"),
     "bad": ("dead", "disabled", "failed", "gone", "interrupted", "missing", "no_rights", "open", "settings_differ",
             "unhealable", "unpaid", "wrong_account"),
-    "wait": ("api_away", "pending", "probing", "retry", "running", "waiting", "would_heal"),
+    "wait": ("api_away", "pending", "probing", "queued", "retry", "running", "waiting", "would_heal"),
 }  # fmt: skip
 
 _REFUSED = {
@@ -194,6 +194,7 @@ _WORDS = _REFUSED | {
     "fault": lambda: _("fault"),
     # acts
     "running": lambda: _("under way"),
+    "queued": lambda: _("queued"),
     "done": lambda: _("done"),
     "failed": lambda: _("failed"),
     "interrupted": lambda: _("interrupted"),

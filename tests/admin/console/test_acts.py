@@ -4,7 +4,10 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from relay.model import State
+from relay.operations import act_deliveries
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry, Filter
 from tests.admin.api.test_acts import Gate, both
@@ -24,7 +27,7 @@ async def test_acts_are_listed_newest_first_and_lead_to_each(browser: Client) ->
     assert "Target: warehouse; Reason: upgrade <b>" in seen.text
     shown = [(await see(browser, each)).text for each in seen.links if each.startswith("/acts/")]
     [paused_act] = [each for each in shown if "Reason upgrade <b>" in each]
-    assert len(shown) == 2 and "State ✓ done" in paused_act
+    assert len(shown) == 2 and "State of the act ✓ done" in paused_act
 
 
 async def test_acts_are_asked_for_by_person_and_kind_page_by_page(browser: Client) -> None:
@@ -64,9 +67,14 @@ async def test_what_was_asked_is_said_in_words_and_the_time_of_the_page(browser:
     entry = AuditEntry(id="one", at=NOON, who="RELAY_ADMIN_TOKEN", command="replay", details=details)
     await store.record_audit(entry, 7)
     listed, shown = await see(browser, "/acts"), await see(browser, "/acts/one")
-    assert "State: dead; Until: 2026-11-30 20:20:49 ; At most so many a second: 2" in listed.text
+    assert "State of the deliveries: dead; Until: 2026-11-30 20:20:49 ; At most so many a second: 2" in listed.text
     assert "the token of RELAY_ADMIN_TOKEN replay" in listed.text and "relay access add gives each" in listed.text
-    for text in ("the token of RELAY_ADMIN_TOKEN", "State dead", "Until 2026-11-30 20:20:49 ", "a second 2"):
+    for text in (
+        "the token of RELAY_ADMIN_TOKEN",
+        "of the deliveries dead",
+        "Until 2026-11-30 20:20:49 ",
+        "a second 2",
+    ):
         assert text in shown.text, text
     assert '<time datetime="2026-11-30T20:20:49.143000+00:00"' in shown.source
 
@@ -85,7 +93,7 @@ async def test_the_rest_of_a_long_act_is_stopped(gate: Gate, browser: Client, st
     begun = await browser.post("/api/v1/slow", json={})
     path = f"/acts/{(await begun.json())['act']}"
     running = await see(browser, path)
-    assert "State … under way" in running.text
+    assert "State of the act … under way" in running.text
     stopped = await sent(browser, running, f"{path}/stop")
     assert "Stopped." in stopped.text and "the rest is not" in stopped.text
     assert "stop" in [each.command for each in await store.audit(limit=9)]
@@ -115,6 +123,8 @@ async def test_a_replay_shows_its_deliveries_as_they_are_now(browser: Client, st
     [entry] = await store.audit(limit=1)
     seen = await see(browser, f"/acts/{entry.id}")
     assert "… pending 1" in seen.text
+    assert "State of the act … queued : 1 of 1 still waits" in seen.text and "✓ done" not in seen.text
+    assert " Queued 2026-11-22 12:00:00" in seen.text and " Ended " not in seen.text
     assert f"/events/{dead.event_id}" in seen.links
     assert "/targets/warehouse" in seen.links
     assert f'data-hx-sse:connect="/acts/{entry.id}/stream"' in seen.source, "until they have ended"
@@ -134,7 +144,24 @@ async def test_a_replay_is_followed_until_its_deliveries_have_ended(browser: Cli
         await store.drop(dead.target, replace(act, id="drop", command="drop", details={"target": dead.target}))
         rest = (await answer.content.read()).decode()
     assert rest.endswith("event: ended\n\n") and "data-follows" not in rest
-    assert "sse:connect" not in (await see(browser, "/acts/again")).source
+    ended = await see(browser, "/acts/again")
+    assert "sse:connect" not in ended.source
+    assert "State of the act ✓ done : 0 delivered, 1 dead" in ended.text and "queued" not in ended.text
+
+
+async def test_a_replay_of_more_than_can_be_counted_is_queued_while_an_older_one_is_pending(
+    browser: Client, store: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act = AuditEntry(id="again", at=NOON, who="olga", command="replay", details={"states": ["dead"]})
+    assert await store.replay(Filter(states=(State.DEAD,)), act) == 1
+
+    async def more(_desk: object, _wanted: object) -> tuple[dict[str, int], bool]:
+        return {"delivered": 10_000}, True
+
+    monkeypatch.setattr(act_deliveries, "_states", more)
+    assert "queued" in (await see(browser, "/acts/again")).text
+    await store.drop("warehouse", replace(act, id="drop", command="drop", details={"target": "warehouse"}))
+    assert "✓ done : 10 000+ delivered, 0+ dead" in (await see(browser, "/acts/again")).text
 
 
 async def test_a_replay_that_found_nothing_blames_no_retention(browser: Client, store: Archive) -> None:

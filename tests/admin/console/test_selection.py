@@ -46,7 +46,7 @@ async def test_what_a_filter_finds_is_counted_shown_and_replayed(browser: Client
     assert "Replay 1 delivery" in page.text and "400 is in dead_on" in page.text
     assert "dead" in await states(store)  # it has only been counted
     done = await sent(browser, page, REPLAY)
-    assert "1 delivery is due now. Its deliveries as they are now" in done.text
+    assert "1 delivery is due now. The deliveries of this act, as they are now" in done.text
     [act] = [each for each in done.links if each.startswith("/acts/")]
     assert "How many 1 " in (await see(browser, act)).text
     assert "dead" not in await states(store)

@@ -131,6 +131,6 @@ async def test_an_act_under_way_is_renewed_until_it_ends(
     await page.get_by_role("button", name="Replay these…").click()
     await page.get_by_role("button", name="Replay 1 delivery").click()
     await expect(page.locator("#act")).to_contain_text("under way")
-    await expect(page.locator("#act")).to_contain_text("Its deliveries as they are now")
+    await expect(page.locator("#act")).to_contain_text("The deliveries of this act, as they are now")
     await expect(page.locator("#deliveries tbody tr")).to_have_count(1)
     await met(lambda: followers(house) == 0)

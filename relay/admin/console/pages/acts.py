@@ -15,7 +15,7 @@ from relay.admin.console.page import Page, ask, asked, fragment, given, render
 from relay.admin.console.streams import renew
 from relay.errors import NotFoundError
 from relay.model import State
-from relay.operations.act_deliveries import ACT_DELIVERIES, OF_DELIVERIES, ActDeliveries
+from relay.operations.act_deliveries import ACT_DELIVERIES, OF_DELIVERIES, REPLAYED, ActDeliveries
 from relay.operations.acts import ACT, ACTS, STOP_ACT, ActsAsked, OneAct
 from relay.operations.audits import AUDIT, Audit
 from relay.operations.documents.acts import ActDeliveriesDocument, ActDocument, ActState, AuditDocument
@@ -70,6 +70,8 @@ async def _values(request: web.Request) -> dict[str, Any]:
         "followed": running or (found is not None and _change(found) and not given(request)),
         "verified": None if running else _verified(entry, progress),
         "found": found,
+        "replayed": found is not None and entry is not None and entry.command in REPLAYED,
+        "pending": found is not None and await _pending(request, found, id_),
         "id": id_,
         "here": f"/acts/{quote(id_, safe='')}",
         "query": given(request),
@@ -79,6 +81,14 @@ async def _values(request: web.Request) -> dict[str, Any]:
 def _change(found: ActDeliveriesDocument) -> bool:
     """Whether some are pending: of more than can be counted at a glance none are looked for again and again."""
     return bool(found.states.get(State.PENDING)) and not found.more
+
+
+async def _pending(request: web.Request, found: ActDeliveriesDocument, id_: str) -> bool:
+    """Whether some are pending: of more than were counted, those that were not are looked for."""
+    if found.states.get(State.PENDING) or not found.more:
+        return bool(found.states.get(State.PENDING))
+    rest = await ask(request, ACT_DELIVERIES, ActDeliveries(act=id_, state=(State.PENDING,), limit=1))
+    return bool(rest.data) or rest.searched_to is not None
 
 
 async def stop(request: web.Request) -> web.Response:
