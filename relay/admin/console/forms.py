@@ -56,13 +56,13 @@ async def act(
     given: Mapping[str, Any],
     says: Callable[[D], str | Flash],
     *,
-    linked: bool = False,
+    shown: bool = False,
     failed: Callable[[str], str] = said,
 ) -> web.Response:
     """Do it once for the key of the form, then show the page it came from; an error of the desk is said there.
 
     What was counted first is done once for that count: to another form of it the act is shown.
-    `linked`: what is said when it is done leads to the act. `failed`: what is said of an error of the desk.
+    `shown`: if it went well, it leads to the page of the act. `failed`: what is said of an error of the desk.
     """
     form, confirmed = await fields(request), request.app[CONFIRMED]
     asker, trial, key = request[ASKER], form.get(TRIAL, ""), form.get(KEY)
@@ -86,7 +86,7 @@ async def act(
     if before:
         twice = _("It was sent twice, and done once.")
         done = replace(done, text=f"{done.text} {twice}")
-    return back(form, replace(done, act=acted.id) if linked and done.kind == "done" else done)
+    return see_other(f"/acts/{acted.id}", done) if shown and done.kind == "done" else back(form, done)
 
 
 def back(form: Mapping[str, str], said: Flash) -> web.Response:

@@ -82,7 +82,7 @@ async def act(request: web.Request, choice: Choice) -> web.Response:
     if refused := counted.not_typed(form, most["most"], otherwise=choice.path):
         return refused
     says = counted.replayed if choice is REPLAY else _dismissed
-    return await forms.act(request, choice.operation, _given(choice, which, form) | most, says, linked=choice is REPLAY)
+    return await forms.act(request, choice.operation, _given(choice, which, form) | most, says, shown=True)
 
 
 def _given(choice: Choice, which: Which, form: counted.Lists) -> dict[str, Any]:
