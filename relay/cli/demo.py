@@ -1,130 +1,34 @@
 """`relay demo`: webhooks as amoCRM sends them, a relay and two targets, one failing, in one terminal."""
 
 import asyncio
-import base64
-import secrets
 import shutil
 import signal
 import sys
 import tempfile
 import webbrowser
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 from textwrap import indent
 
 import aiohttp
 import click
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.text import Text
 
+from relay.cli.demo_progress import Progress
+from relay.cli.demo_stage import hook, prepare
 from relay.cli.demo_traffic import DownAtTimes, go_on, post
 from relay.cli.output import reader_gone
-from relay.cli.sink import Behaviour, Received, receiver
 from relay.daemon.settings import Settings
 from relay.daemon.wiring import Relay, running, url
-from relay.model import Dead, Delivered, RetryAt
 from relay.observe import LogWriter, Observer, configure_logging
-from relay.signals import Attempted, Signal, WebhookStored
-from relay.store.open import SqliteUrl
+from relay.signals import Signal
 
 SHOWN = ("leads.status", "leads.call_in", "leads.mail_in", "leads.chat", "leads.site_visit", "customers.period")
 WEBHOOK_INTERVAL = 0.3  # seconds, for the eye
 TIMEOUT = 20.0  # seconds for all of them to arrive
-
-ROUTES = """\
-version: 1
-
-sources:
-  crm:
-    token: ${{DEMO_TOKEN}}          # amoCRM posts to /hooks/crm/<token>
-
-targets:
-  sales-bot:
-    url: {sales_bot}
-  warehouse:                      # refuses the first attempt of each event
-    url: {warehouse}
-    secret: ${{DEMO_SECRET}}        # each request is signed
-    retry: {{initial: 1s, attempts: 3}}
-
-routes:
-  - name: offer-made              # a lead that is created in the stage arrives as add
-    match: {{entity: leads, action: [status, add], status_id: 16203337}}
-    to: [sales-bot, warehouse]
-  - name: talks-to-us
-    match: {{entity: leads, action: [call_in, mail_in, chat, site_visit]}}
-    to: sales-bot
-  - name: everything-else
-    otherwise: true
-    to: warehouse
-"""
-
-
-@dataclass
-class _Progress:
-    """Count what happened so far, and print a line for each webhook and attempt."""
-
-    console: Console
-    webhooks: int = 0
-    planned: int = 0
-    delivered: int = 0
-    retried: int = 0
-    dead: int = 0
-    last_id: str = ""
-    quiet: bool = False
-    types: dict[str, str] = field(default_factory=dict)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __call__(self, signal: Signal) -> None:
-        if self.quiet:
-            return
-        match signal:
-            case WebhookStored():
-                self._stored(signal)
-            case Attempted():
-                self._attempted(signal)
-            case _:
-                return
-        self.changed.set()
-
-    def _stored(self, stored: WebhookStored) -> None:
-        self.webhooks += 1
-        self.planned += stored.deliveries
-        for each in stored.routed:
-            event, type_ = each.event, "unparsed" if each.raw else each.event.type
-            self.types[event.id] = type_
-            self.last_id = event.id
-            took = stored.took.total_seconds() * 1000
-            self._line("amoCRM", type_, "cyan", f"stored for {stored.deliveries}, 200 in {took:.0f} ms")
-
-    def _attempted(self, attempted: Attempted) -> None:
-        delivery, outcome = attempted.delivery, attempted.outcome
-        text = f"attempt {delivery.attempt}, {'no answer' if outcome.status is None else outcome.status}"
-        match attempted.verdict:
-            case Delivered():
-                self.delivered += 1
-                self.retried += delivery.attempt > 1
-                self._line(delivery.target, self.types[delivery.event_id], "green", f"{text}: delivered")
-            case RetryAt(due_at):
-                pause = (due_at - outcome.started_at).total_seconds()
-                self._line(delivery.target, self.types[delivery.event_id], "yellow", f"{text}: again in {pause:.1f} s")
-            case Dead(why):
-                self.dead += 1
-                self._line(delivery.target, self.types[delivery.event_id], "red", f"{text}: dead, {why}")
-
-    def _line(self, who: str, what: str, colour: str, text: str) -> None:
-        way = "amoCRM ─▶ relay" if who == "amoCRM" else f"          relay ─▶ {who}"
-        self.console.print(Text.assemble(f"  {way:<30}", (f"{what:<17}", "bold"), (text, colour)))
-
-    async def settled(self) -> None:
-        """Wait until every delivery is delivered or dead."""
-        while self.delivered + self.dead < self.planned:
-            self.changed.clear()
-            await self.changed.wait()
 
 
 @click.command()
@@ -134,7 +38,8 @@ def demo(once: bool, opens: bool) -> None:
     """Show the relay at work, in one terminal and on this machine only.
 
     Two targets, one of which refuses every first attempt; real-shaped webhooks; a temporary store. Its console, the
-    pages for operators, is up meanwhile; then webhooks go on, and that target is down one minute in two.
+    pages for operators, is up meanwhile. After the show webhooks go on, and that target is down one minute in two:
+    its circuit opens, deliveries die; then it closes by itself, and what waits is delivered.
     """
     if once and opens:
         raise click.UsageError("--once ends before anybody could look: leave --once or --open out")
@@ -150,7 +55,7 @@ def demo(once: bool, opens: bool) -> None:
 
 async def _show(folder: Path, console: Console, *, once: bool, opens: bool) -> bool:
     """Run the demo; True if everything arrived."""
-    progress = _Progress(console)
+    progress = Progress(console)
     registry = CollectorRegistry()
     observe = Observer(registry, configure_logging(LogWriter(sys.stderr), format="text", level="error"))
 
@@ -160,7 +65,7 @@ async def _show(folder: Path, console: Console, *, once: bool, opens: bool) -> b
 
     async with AsyncExitStack() as stack:
         warehouse = DownAtTimes(fail_first=1)
-        settings = await _prepare(stack, folder, warehouse)
+        settings = await prepare(stack, folder, warehouse)
         relay = await stack.enter_async_context(running(settings, emit=emit, registry=registry))
         _introduce(console, settings)
         if opens:
@@ -176,49 +81,17 @@ async def _show(folder: Path, console: Console, *, once: bool, opens: bool) -> b
             _invite(console, progress, relay, settings)
             if not reader_gone():
                 progress.quiet = True
-                going_on = asyncio.create_task(go_on(_hook(relay, settings), SHOWN[0], warehouse, console))
+                going_on = asyncio.create_task(go_on(hook(relay, settings), SHOWN[0], warehouse, console))
                 await _interrupted()
                 going_on.cancel()
     return arrived
 
 
-async def _prepare(stack: AsyncExitStack, folder: Path, warehouse: DownAtTimes) -> Settings:
-    """Start two targets and write a routes file that names them."""
-    good = await _target(stack, Behaviour())
-    failing = await _target(stack, warehouse)
-    routes = folder / "routes.yaml"
-    routes.write_text(ROUTES.format(sales_bot=f"{good}/sales-bot", warehouse=f"{failing}/warehouse"))
-    secret = base64.b64encode(secrets.token_bytes(24)).decode()
-    return Settings(
-        config=routes,
-        store=SqliteUrl(folder / "relay.db"),
-        listen=("127.0.0.1", 0),
-        admin=("127.0.0.1", 0),
-        environment={"DEMO_TOKEN": secrets.token_urlsafe(24), "DEMO_SECRET": secret},
-    )
-
-
-async def _target(stack: AsyncExitStack, behaviour: Behaviour) -> str:
-    runner = web.AppRunner(receiver(_ignore, behaviour), access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return url(runner.addresses[0][:2])
-
-
-def _ignore(_received: Received) -> None:
-    """The signals of the relay show what arrives."""
-
-
 async def _post_all(relay: Relay, settings: Settings) -> None:
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         for event_type in SHOWN:
-            await post(session, _hook(relay, settings), event_type)
+            await post(session, hook(relay, settings), event_type)
             await asyncio.sleep(WEBHOOK_INTERVAL)
-
-
-def _hook(relay: Relay, settings: Settings) -> str:
-    return f"{url(relay.listening)}/hooks/crm/{settings.environment['DEMO_TOKEN']}"
 
 
 def _introduce(console: Console, settings: Settings) -> None:
@@ -236,7 +109,7 @@ def _print_yaml(console: Console, text: str) -> None:
         console.print(indent(text, "  "), soft_wrap=True, markup=False)
 
 
-def _conclude(console: Console, progress: _Progress) -> None:
+def _conclude(console: Console, progress: Progress) -> None:
     console.print(f"\n[bold]In the end[/] {progress.webhooks} webhooks made {progress.planned} deliveries:")
     console.print(
         f"{progress.delivered} delivered, {progress.retried} of them after a failed first attempt,"
@@ -272,15 +145,14 @@ def _point_on(console: Console) -> None:
     console.print()
 
 
-def _invite(console: Console, progress: _Progress, relay: Relay, settings: Settings) -> None:
+def _invite(console: Console, progress: Progress, relay: Relay, settings: Settings) -> None:
     routes, store = f"-c {quote(str(settings.config))}", f"--store {quote(f'sqlite:///{settings.store}')}"
-    hook = _hook(relay, settings)
     console.print("[bold]Look next[/], in another terminal, while this one stays up:\n")
     for command in (
         f"{_program()} status {routes} {store}",
         f"{_program()} show {progress.last_id} {routes} {store}",
         f"{_program()} explain {progress.last_id} {routes} {store}",
-        f"{_program()} send --event leads.call_in --url {hook}",
+        f"{_program()} send --event leads.call_in --url {hook(relay, settings)}",
         f"curl {url(relay.admin_listening)}/metrics",
     ):
         console.print(f"  {command}", soft_wrap=True, markup=False)
@@ -288,10 +160,11 @@ def _invite(console: Console, progress: _Progress, relay: Relay, settings: Setti
         f"\n[bold]Its console[/], for a browser on this machine: {url(relay.admin_listening)}/", soft_wrap=True
     )
     console.print(
-        "\nWebhooks go on, and the warehouse is down one minute in two: its circuit opens, deliveries die.",
+        "\nWebhooks go on, and the warehouse is down one minute in two: its circuit opens, deliveries die; a minute"
+        " later what waits is delivered.",
         soft_wrap=True,
     )
-    console.print("See why, pause it, replay them. Ctrl-C ends it, and deletes its store.\n")
+    console.print("See why, pause it, replay the dead ones. Ctrl-C ends it, and deletes its store.\n")
 
 
 async def _interrupted() -> None:

@@ -18,16 +18,23 @@ WEBHOOKS_A_PHASE = 30  # a minute
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownAtTimes(Behaviour):
-    """503 to every request while it is `down`."""
+    """503 as a Behaviour says until it is switched for the first time; then to every request while it is `down`.
 
+    Every probe of an open circuit may be the first request of its event: with both, no circuit would close again.
+    """
+
+    switched: asyncio.Event = field(default_factory=asyncio.Event)
     down: asyncio.Event = field(default_factory=asyncio.Event)
 
     def answer(self, nth: int) -> int:
         """The status for the `nth` request of an event."""
-        return 503 if self.down.is_set() else Behaviour.answer(self, nth)
+        if self.switched.is_set():
+            return 503 if self.down.is_set() else 200
+        return Behaviour.answer(self, nth)
 
     def switch(self, *, down: bool) -> bool:
         """Take it down or up; False if it was so already."""
+        self.switched.set()
         was_down = self.down.is_set()
         (self.down.set if down else self.down.clear)()
         return was_down is not down
