@@ -25,7 +25,8 @@ from relay.observe.event_stream import Document, Documents, Follower
 from relay.signals import Signal
 
 RENEW_EVERY = timedelta(seconds=1)
-HEARTBEAT = ":\n\n"
+HEARTBEAT = "event: alive\ndata:\n\n"
+"""An event, for no script sees a comment. A page that gets nothing for 15 s says so, and connects anew."""
 ENDED = "event: ended\n\n"
 """What `data-hx-sse:close` of a part waits for: it will not change any more."""
 _FORM_KEY = re.compile(r'name="key" value="[^"]*"')
@@ -130,7 +131,7 @@ def _part(html: str) -> str:
 
 
 def _event(html: str) -> str:
-    """One event, a line of `data:` for each line; of nothing a comment."""
+    """One event, a line of `data:` for each line; of nothing a heartbeat."""
     return "".join(f"data: {line}\n" for line in html.splitlines()) + "\n" if html.strip() else HEARTBEAT
 
 

@@ -6,6 +6,7 @@ from itertools import count
 
 import pytest
 
+from relay.admin import tail
 from relay.admin.console.languages import language, speak
 from relay.admin.console.live_rows import LiveRows
 from relay.admin.console.pages.live import MOST
@@ -126,6 +127,16 @@ async def test_a_stream_ends_with_the_listener(browser: Client, live: EventStrea
     async with browser.get("/live/stream", headers=EVENTS) as answer:
         live.end()
         assert await answer.content.read() == b""
+
+
+async def test_a_stream_with_nothing_to_say_says_so_more_often_than_a_page_takes_it_for_lost(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [silence] = re.findall('data-silence="([0-9]+)"', (await see(browser, "/live")).source)
+    assert int(silence) >= 3 * tail.HEARTBEAT
+    monkeypatch.setattr(tail.flushes, "__kwdefaults__", {"every": 0.02})
+    async with browser.get("/live/stream", headers=EVENTS) as answer:
+        assert await answer.content.readuntil(b"\n\n") == b"event: alive\ndata:\n\n"
 
 
 async def test_another_site_cannot_follow(browser: Client) -> None:

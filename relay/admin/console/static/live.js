@@ -1,6 +1,7 @@
-// Streams: this says when one begins, htmx reads it. Pause ends all, hidden tabs have none, and a lost one is said.
+// Streams: this says when one begins, htmx reads it. Pause ends all, hidden tabs have none, and a lost or silent one is said.
 
 import { atPlace, leave } from "./places.js";
+import { heard, listen } from "./silence.js";
 
 const root = document.documentElement;
 const streams = new Map(); // element -> htmx's connection; null while it is being opened
@@ -13,25 +14,30 @@ const resting = () => paused() || document.hidden;
 
 export function live() {
   document.addEventListener("htmx:before:request", (event) => {
-    if (event.target.matches?.("[data-hx-sse\\:connect]")) streams.set(event.target, null);
+    if (event.target.matches?.("[data-hx-sse\\:connect]")) opening(event.target);
   });
   document.addEventListener("htmx:sse:after:connection", (event) => {
     streams.set(event.target, event.detail.connection);
+    heard(event.target);
     found();
   });
   document.addEventListener("htmx:sse:before:connection", (event) => {
     event.detail.connection.cancelled = resting();
   });
   document.addEventListener("htmx:sse:before:message", (event) => {
+    heard(event.target);
     remember();
     event.detail.cancelled = resting();
   });
-  document.addEventListener("htmx:sse:after:message", (event) => arrived(event.target));
+  document.addEventListener("htmx:sse:after:message", (event) => {
+    if (!event.detail.message.event) arrived(event.target); // else it has a name: that the relay is alive, or the end
+  });
   document.addEventListener("htmx:sse:error", (event) => lost(event.detail.status));
   document.addEventListener("htmx:sse:close", (event) => streams.delete(event.target));
   document.addEventListener("htmx:error", failed);
   document.addEventListener("htmx:response:error", failed);
   document.addEventListener("visibilitychange", settle);
+  listen(() => streams.keys(), resting, silent);
   document.addEventListener("click", (event) => {
     const button = event.target.closest?.("[data-pause], [data-clear]");
     if (button?.matches("[data-pause]")) toggle();
@@ -59,6 +65,17 @@ async function settle() {
   const missing = elements.filter((each) => !streams.has(each));
   for (const element of missing) htmx.trigger(element, "follow");
   if (missing.length) setTimeout(settle, SOON); // htmx may not have looked at the page yet
+}
+
+function opening(element) {
+  streams.set(element, null);
+  heard(element);
+}
+
+/** The connection may be dead and nobody says so: htmx opens another. */
+function silent(element) {
+  lost();
+  streams.get(element)?.reader?.cancel();
 }
 
 function failed(event) {
