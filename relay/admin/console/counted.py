@@ -9,6 +9,7 @@ from relay.admin.console.flash import Flash
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.languages import ngettext
 from relay.admin.console.page import own_path
+from relay.operations.documents.acts_done import DismissDocument
 from relay.operations.documents.replays import ReplayDocument
 from relay.operations.reading import Fault, InvalidParameters
 from relay.routes.diagnostics import quoted
@@ -56,3 +57,9 @@ def replayed(done: ReplayDocument) -> Flash:
         return Flash(kind="note", text=text)
     text = ngettext("{count} delivery is due now.", "{count} deliveries are due now.", done.done)
     return Flash(kind="done", text=text.format(count=done.done))
+
+
+def dismissed(done: DismissDocument) -> str:
+    """What a dismissal did."""
+    text = ngettext("{count} dead delivery was dismissed.", "{count} dead deliveries were dismissed.", done.deliveries)
+    return text.format(count=done.deliveries)

@@ -19,7 +19,7 @@ from relay.observe import EventStream
 from relay.routes.config import Config
 from relay.store.contract import Archive
 from relay.store.records import Filter, HealthReport
-from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, Seen, see
+from tests.admin.console.conftest import FOLLOWED, OPERATOR, VIEWER, Client, Seen, see, sent
 from tests.admin.console.test_live import event
 from tests.cli.conftest import CONTACT, CYRILLIC, GARBLED, NOON, OFFER, event_of, unread
 
@@ -215,6 +215,19 @@ async def test_its_deliveries_renew_themselves_while_one_is_pending(browser: Cli
     part = Seen(await event(browser, stream, live))
     assert f'data-hx-sse:connect="{stream}"' in seen.source and part.text in seen.text
     assert {each["fields"]["back"] for each in part.forms} == {page}
+
+
+async def test_what_is_dead_of_it_is_dismissed_and_offered_once(browser: Client, store: Archive) -> None:
+    page, address = f"/events/{EVENT}", f"/events/{EVENT}/dismiss"
+    seen = await see(browser, page)
+    [asked] = [each for each in re.findall(r"<details.*?</details>", seen.source, re.DOTALL) if address in each]
+    assert "they are no longer counted or alarmed about" in asked and "Dismiss 1 delivery" in asked
+    refused = await sent(browser, seen, address, count="0")
+    assert "1 are found now, and 0 were counted before" in refused.text
+    done = await sent(browser, seen, address, key="another")
+    assert "1 dead delivery was dismissed." in done.text and address not in [each["action"] for each in done.forms]
+    found = await store.find(Filter(event_ids=(EVENT,)), limit=9)
+    assert [each.target for each in found if each.dismissed_at] == ["warehouse"]
 
 
 async def test_what_was_replayed_by_somebody_else_is_said(browser: Client, store: Archive) -> None:

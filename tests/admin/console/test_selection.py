@@ -60,6 +60,25 @@ async def test_dead_ones_are_dismissed_in_the_same_way(browser: Client, store: A
     assert dead.dismissed_at
 
 
+async def test_what_is_dead_is_counted_before_it_is_dismissed_where_it_is_seen(browser: Client, store: Archive) -> None:
+    pages = ("/", "/targets/warehouse", "/deliveries?state=dead&dismissed=false", "/deliveries?state=dead")
+    for page in pages:
+        counted = await sent(browser, await see(browser, page), "/deliveries/dismiss/count")
+        assert "Dismiss 1 delivery" in counted.text, page
+    [dead] = await store.find(Filter(states=(State.DEAD,)), limit=2)
+    assert dead.dismissed_at is None
+    await sent(browser, counted, "/deliveries/dismiss")
+    for page in pages:
+        assert "/deliveries/dismiss/count" not in [each["action"] for each in (await see(browser, page)).forms], page
+
+
+async def test_a_viewer_is_offered_no_dismissal(guarded: Client) -> None:
+    for page in ("/", "/targets/warehouse", "/deliveries?state=dead", f"/events/{event_of(OFFER)}"):
+        seen = await see(guarded, page, headers=VIEWER)
+        assert "Dismiss" not in seen.text
+        assert not [each for each in seen.forms if "dismiss" in str(each["action"])]
+
+
 async def test_pending_ones_are_due_now(browser: Client, store: Archive) -> None:
     page = await counted(browser, "state=pending")
     [number] = re.findall(r"Replay (\d+) deliver", page.text)

@@ -1,4 +1,4 @@
-"""/events/{id} -> an event: the body, its deliveries, attempts and answers, why these routes; and replay of one."""
+"""/events/{id} -> an event: the body, its deliveries, attempts and answers, why these routes; replay, dismissal."""
 
 import asyncio
 from functools import partial
@@ -17,6 +17,7 @@ from relay.admin.console.streams import renew
 from relay.admin.console.subjects import objects_of
 from relay.errors import NotFoundError, RelayError
 from relay.model import State
+from relay.operations.dismiss import DISMISS
 from relay.operations.documents.routes import ExplanationDocument
 from relay.operations.documents.webhooks import EventHistoryDocument, WebhookHistoryDocument
 from relay.operations.replays import REPLAYS
@@ -70,7 +71,12 @@ async def _content(request: web.Request) -> str:
 
 def _deliveries(found: WebhookHistoryDocument, event: EventHistoryDocument | None) -> dict[str, Any]:
     deliveries = event.deliveries if event else found.raw.deliveries if found.raw else ()
-    return {"deliveries": deliveries, "running": any(each.state is State.PENDING for each in deliveries)}
+    dead = [each for each in deliveries if each.state is State.DEAD and not each.dismissed_at]
+    return {
+        "deliveries": deliveries,
+        "running": any(each.state is State.PENDING for each in deliveries),
+        "dead": len(dead) if event else 0,
+    }
 
 
 def _event(found: WebhookHistoryDocument, id_: str) -> EventHistoryDocument | None:
@@ -113,7 +119,7 @@ def _curls(explained: ExplanationDocument | None) -> dict[str, bodies.Text]:
     }
 
 
-# ---- replay
+# ---- replay, dismissal
 
 
 async def replay(request: web.Request) -> web.Response:
@@ -123,8 +129,15 @@ async def replay(request: web.Request) -> web.Response:
     return await forms.act(request, REPLAYS, {"ids": [request.match_info["id"]], "filter": chosen}, counted.replayed)
 
 
+async def dismiss(request: web.Request) -> web.Response:
+    """Dismiss what is dead of it, unless more is than the page has shown."""
+    given = {"ids": [request.match_info["id"]], **counted.most(await forms.lists(request))}
+    return await forms.act(request, DISMISS, given, counted.dismissed)
+
+
 PAGES = (
     Page(path="/events/{id}", handler=get),
     Page(path="/events/{id}/stream", handler=stream, stream=True),
     Page(path="/events/{id}/replay", handler=replay, method="POST"),
+    Page(path="/events/{id}/dismiss", handler=dismiss, method="POST"),
 )

@@ -3,7 +3,7 @@
 The count has an address of its own, with the filter as it was frozen then: what comes later is not in it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,13 +11,11 @@ from aiohttp import web
 
 from relay.admin.console import counted, forms, moments, trials
 from relay.admin.console.frozen import NAMES, as_json, as_query, freeze
-from relay.admin.console.languages import ngettext
 from relay.admin.console.page import ASKING, Page, ask, given, link, render
 from relay.model import State
 from relay.operations.deliveries import DELIVERIES, Deliveries
 from relay.operations.desk import Operation
 from relay.operations.dismiss import DISMISS
-from relay.operations.documents.acts_done import DismissDocument
 from relay.operations.reading import parameters_of_query
 from relay.operations.replays import REPLAYS
 from relay.operations.status import TARGETS, Everything
@@ -81,23 +79,19 @@ async def act(request: web.Request, choice: Choice) -> web.Response:
     most = counted.most(form)
     if refused := counted.not_typed(form, most["most"], otherwise=choice.path):
         return refused
-    says = counted.replayed if choice is REPLAY else _dismissed
+    says = counted.replayed if choice is REPLAY else counted.dismissed
     return await forms.act(request, choice.operation, _given(choice, which, form) | most, says, shown=True)
 
 
 def _given(choice: Choice, which: Which, form: counted.Lists) -> dict[str, Any]:
-    wanted = as_json(which)
-    return wanted if choice is DISMISSAL else {"filter": wanted, **counted.rate(form)}
+    if choice is REPLAY:
+        return {"filter": as_json(which), **counted.rate(form)}
+    return as_json(which if which.dismissed else replace(which, dismissed=None))  # only others are dismissed anyhow
 
 
 def _afterwards(choice: Choice, filters: dict[str, list[str]]) -> dict[str, list[str]]:
     """The filter that still finds them when it is done."""
     return {name: filters[name] for name in filters if choice is DISMISSAL or name not in ENDED}
-
-
-def _dismissed(done: DismissDocument) -> str:
-    text = ngettext("{count} dead delivery was dismissed.", "{count} dead deliveries were dismissed.", done.deliveries)
-    return text.format(count=done.deliveries)
 
 
 PAGES = tuple(
