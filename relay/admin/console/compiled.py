@@ -13,6 +13,8 @@ from functools import cache
 from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 
+from relay.admin.console.sentences import compile_patterns
+
 
 class InMemory(BytecodeCache):
     """Keeps what was compiled for as long as the process lives, for each environment after the first."""
@@ -61,6 +63,8 @@ class Compiled:
         if not self._memory.compiled:
             self._memory.compiled.update(await _beside())
         await asyncio.to_thread(load, self._environment)
+        for _ in compile_patterns():
+            await asyncio.sleep(0)
 
 
 def load(environment: Environment) -> None:
@@ -85,5 +89,10 @@ async def _beside() -> dict[str, bytes]:
         with suppress(ProcessLookupError):  # it has ended
             process.kill()
         await process.wait()
-    compiled: dict[str, bytes] = marshal.loads(printed) if process.returncode == 0 else {}  # noqa: S302  our own
-    return compiled
+    if process.returncode:
+        return {}
+    try:
+        compiled = marshal.loads(printed)  # noqa: S302  our own
+    except (EOFError, TypeError, ValueError):  # something of the installation prints, too
+        return {}
+    return compiled if isinstance(compiled, dict) else {}

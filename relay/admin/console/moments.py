@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from typing import Any, TypeVar
 
 from relay.admin.console.languages import gettext as _
-from relay.admin.console.lengths import shortened
+from relay.admin.console.lengths import LONGEST, shortened
 from relay.operations.ages import is_age
 from relay.operations.reading import Fault, InvalidParameters
 from relay.operations.written_times import instant
@@ -77,6 +77,8 @@ def _in_zone(text: str, now: datetime, zone: tzinfo) -> str:
 
 def _read(text: str, now: datetime, zone: tzinfo | None = None) -> str:
     """An age, or RFC 3339."""
+    if len(text) > LONGEST:  # it would be looked through several times
+        raise ValueError(text)
     written = shortened(_undotted(_DAY.sub(lambda each: _DAYS[each[0].lower()], text)))
     if is_age(written):
         instant(written, now)  # OverflowError if it is too long ago

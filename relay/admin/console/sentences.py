@@ -4,7 +4,8 @@ The desk speaks English, to commands and programs alike. What has no pattern her
 """
 
 import re
-from functools import lru_cache
+from collections.abc import Iterator
+from functools import cache, lru_cache
 from string import Formatter
 
 from relay.admin.console.draft_sentences import DRAFT_SENTENCES
@@ -216,7 +217,20 @@ def _patterns(*, of_file: bool) -> list[tuple[re.Pattern[str], str]]:
     first = [each for each in of_files if not _HOLE.match(each)]
     last = [each for each in of_files if _HOLE.match(each)]
     anything = _ANYTHING_BUT_SEMICOLONS if of_file else _ANYTHING
-    return [(re.compile(_pattern(each, anything), re.DOTALL), each) for each in (*first, *SENTENCES, *last)]
+    return [(_compiled(each, anything), each) for each in (*first, *SENTENCES, *last)]
+
+
+def compile_patterns() -> Iterator[None]:
+    """Compile those of all sentences, one a step: together they take 0.2 s, of the event loop at the first page."""
+    for sentences, anything in ((SENTENCES, _ANYTHING), ((*SENTENCES, *OF_FILES), _ANYTHING_BUT_SEMICOLONS)):
+        for each in sentences:
+            yield
+            _compiled(each, anything)
+
+
+@cache
+def _compiled(sentence: str, anything: str) -> re.Pattern[str]:
+    return re.compile(_pattern(sentence, anything), re.DOTALL)
 
 
 _PLACED = re.compile(r"(\S+:[0-9]+:[0-9]+  (?:[^\s:]+: )?)(.*)")

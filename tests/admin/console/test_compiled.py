@@ -1,12 +1,15 @@
 """Templates are compiled beside the process: at the first page, and once for all its listeners."""
 
 import asyncio
+import importlib.util
 import marshal
 import pickle
+import re
 import threading
 from asyncio.subprocess import Process
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -15,7 +18,7 @@ from aiohttp import web
 from jinja2 import Environment
 from jinja2.bccache import bc_magic
 
-from relay.admin.console import compiled
+from relay.admin.console import compiled, sentences
 from relay.admin.console.compiled import Compiled, InMemory, load
 from relay.admin.console.environment import set_up
 from relay.admin.console.static import Static
@@ -82,6 +85,21 @@ async def test_another_listener_of_the_process_compiles_nothing_anew(
     assert threads == []
 
 
+async def test_the_patterns_of_sentences_are_compiled_before_the_first_page(
+    build: Callable[..., web.Application], aiohttp_client: Connect, russian: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = importlib.util.find_spec(sentences.__name__)
+    assert spec and spec.loader
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    monkeypatch.setattr(compiled, "compile_patterns", fresh.compile_patterns)
+    await see(await aiohttp_client(build(), headers=FOLLOWED), "/")
+    later: list[str] = []
+    monkeypatch.setattr(re, "compile", lambda pattern, *_flags: later.append(pattern))
+    assert fresh.said("x") == fresh.said_of_file("x") == "x"
+    assert later == []
+
+
 async def test_where_no_process_can_be_started_a_thread_compiles(
     build: Callable[..., web.Application],
     aiohttp_client: Connect,
@@ -102,6 +120,23 @@ def codes(memory: InMemory) -> dict[str, CodeType]:
         pickle.load(file)  # the checksum of the source
         found[key] = marshal.load(file)
     return found
+
+
+@pytest.mark.parametrize("printed", ["", "a warning", "N", "\\xe3"])
+async def test_where_the_process_prints_something_else_a_thread_compiles(
+    build: Callable[..., web.Application],
+    aiohttp_client: Connect,
+    threads: list[threading.Thread],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    printed: str,
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nprintf '{printed}'\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    await see(await aiohttp_client(build(), headers=FOLLOWED), "/")
+    assert len(threads) > 20
 
 
 async def test_the_code_is_that_which_this_process_would_have_compiled(memory: InMemory) -> None:

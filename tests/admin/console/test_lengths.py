@@ -1,8 +1,12 @@
 """`relay.admin.console.lengths`: lengths of time as people write them, in both languages."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from relay.admin.console import moments
 from relay.admin.console.lengths import LONGEST, shortened
+from relay.operations.reading import InvalidParameters
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,9 @@ def test_a_length_is_read_as_people_write_it(written: str, short: str) -> None:
 def test_a_long_text_is_not_taken_apart() -> None:
     long = "1 s" * LONGEST
     assert shortened(long) == long
+
+
+def test_a_long_text_is_no_time_whatever_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moments, "is_age", lambda _text: pytest.fail("it was looked through"))
+    with pytest.raises(InvalidParameters):
+        moments.read({"since": ["1s" * LONGEST]}, datetime(2026, 11, 30, tzinfo=UTC))
