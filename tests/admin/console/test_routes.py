@@ -168,7 +168,7 @@ async def test_a_draft_is_tried_with_the_id_of_a_stored_event(id_: str, browser:
     seen = await put(browser, "/routes/try", body=id_, text=edited)
     assert "offer-made ✓ yes → sales-bot" in seen.text and "sales-bot, warehouse" not in seen.text
     assert "Request to sales-bot POST ${MASKED_1}" in seen.text
-    assert "body" in (await see(browser, "/routes/diff")).form("/routes/try")
+    assert "body" in (await see(browser, "/routes/diff")).form("/routes/try#result")
     file = FormData({"body": id_, "text": ""})
     file.add_field("file", edited.encode(), filename="routes.yaml")
     answer = await browser.post("/routes/try", data=file)
@@ -311,7 +311,7 @@ async def test_the_verdict_of_a_draft_counts_its_warnings(browser: Client) -> No
 async def test_enter_in_the_field_of_an_event_tries_the_draft(browser: Client) -> None:
     form = (await see(browser, "/routes/diff")).source.partition('id="draft-form"')[2].partition("</form>")[0]
     first = re.findall("<button[^>]*>", form)[0]
-    assert first == '<button formaction="/routes/try">', "that is the button which Enter presses"
+    assert first == '<button formaction="/routes/try#result">', "that is the button which Enter presses"
 
 
 async def test_a_draft_says_which_settings_it_changes_and_none_of_their_values(browser: Client) -> None:
@@ -369,3 +369,12 @@ async def test_a_draft_is_downloaded_and_written_nowhere(browser: Client) -> Non
 
 async def test_an_empty_draft_is_no_error(browser: Client) -> None:
     assert "Draft" in (await put(browser, "/routes/diff", text=" ", since="x")).text
+
+
+async def test_what_is_said_of_a_draft_is_where_its_form_leads(browser: Client) -> None:
+    for text in ("version: 1\nroutes: 7", EDITED):
+        source = (await put(browser, "/routes/diff", text=text, since="24h")).source
+        assert 'action="/routes/diff#checked"' in source and '<h2 id="checked" tabindex="-1">' in source
+    assert 'formaction="/routes/try#result"' in source
+    source = (await put(browser, "/routes/try", body=BODY)).source
+    assert 'action="/routes/try#result"' in source and '<h2 id="result" tabindex="-1">' in source
