@@ -80,10 +80,21 @@ class Found:
     events: tuple[EventRecord, ...]
 
 
+class SeveralWebhooks(ConflictError):
+    """Several webhooks have an id that begins with `start`, or an event with one: `ids` are some, or all, of theirs."""
+
+    def __init__(self, start: str, ids: Sequence[str], *, more: bool) -> None:
+        rest = ", …" if more else ""
+        super().__init__(f"several webhooks have an id that starts with {start!r}: {', '.join(ids)}{rest}")
+        self.start = start
+        self.ids = ids
+        self.more = more
+
+
 async def show(store: OperationsStore, id_: str) -> Found:
     """Find a webhook by its id, by that of one of its events, or by a unique start of either.
 
-    NotFoundError if there is none, ConflictError with some of the ids if there are several.
+    NotFoundError if there is none, SeveralWebhooks with some of the ids if there are several.
     """
     record = await store.show(id_) if is_start(id_) else None
     if record is None:
@@ -99,9 +110,8 @@ def is_start(text: str) -> bool:
     return bool(text) and set(text) <= set("0123456789abcdef-")
 
 
-async def _none_or_several(store: OperationsStore, id_: str) -> NotFoundError | ConflictError:
+async def _none_or_several(store: OperationsStore, id_: str) -> NotFoundError | SeveralWebhooks:
     found = await store.starting(id_, limit=SHOWN_IDS + 1) if is_start(id_) else []
     if not found:
         return NotFoundError(f"no id in the store starts with {id_[:80]!r}")
-    more = ", …" if len(found) > SHOWN_IDS else ""
-    return ConflictError(f"several webhooks have an id that starts with {id_!r}: {', '.join(found[:SHOWN_IDS])}{more}")
+    return SeveralWebhooks(id_, found[:SHOWN_IDS], more=len(found) > SHOWN_IDS)

@@ -14,6 +14,7 @@ from relay.admin.console.forms import see_other
 from relay.admin.console.languages import gettext as _
 from relay.admin.console.page import render
 from relay.errors import RelayError
+from relay.operations.lookup import SeveralWebhooks
 from relay.operations.problem_types import kind_of
 
 KEPT = (hdrs.ALLOW, hdrs.RETRY_AFTER)
@@ -31,7 +32,8 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except RelayError as error:
         kind = kind_of(error)
-        return await _page(request, STATUSES[kind], str(error), kind)
+        several = error if isinstance(error, SeveralWebhooks) else None
+        return await _page(request, STATUSES[kind], str(error), kind, several=several)
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
@@ -61,9 +63,11 @@ async def _page(
     kind: str,
     headers: Mapping[str, str] | None = None,
     id_: str | None = None,
+    several: SeveralWebhooks | None = None,
 ) -> web.Response:
-    """A page with the id that the problem has in a report of it."""
-    page = await render(request, "problem.html", status=status, text=text, advice=advice(kind), id=id_ or str(uuid7()))
+    """A page with the id that the problem has in a report of it; of `several` webhooks it leads to each."""
+    values = {"text": text, "several": several, "advice": advice(kind), "kind": kind, "id": id_ or str(uuid7())}
+    page = await render(request, "problem.html", status=status, **values)
     page.headers.update(headers or {})
     return page
 

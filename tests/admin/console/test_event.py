@@ -60,6 +60,14 @@ async def test_an_id_of_none_or_of_several_is_said(path: str, status: int, text:
     assert answer.status == status and text in await answer.text()
 
 
+async def test_of_an_id_of_several_webhooks_each_is_a_link(browser: Client) -> None:
+    for path in ("/search?q=019ab", "/events/019ab", "/webhooks/019ab"):
+        seen = Seen(await (await browser.get(path)).text())
+        links = [each for each in seen.links if each.startswith("/webhooks/019ab")]
+        assert len(links) == 4 and len({*links}) == 4
+        assert [(await browser.get(each)).status for each in links] == [200] * 4
+
+
 async def test_why_these_routes_is_said_condition_by_condition(browser: Client) -> None:
     text = (await see(browser, f"/events/{EVENT}")).text
     assert "status_id: 16203337" in text and "the event has" in text and "otherwise" not in text

@@ -22,7 +22,7 @@ from relay.operations.asker import Role
 from relay.signals import ClientLockedOut, Signal
 from relay.store.contract import Archive
 from relay.store.records import AuditEntry
-from tests.admin.console.conftest import Client, see
+from tests.admin.console.conftest import FOLLOWED, Client, Seen, see
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -369,3 +369,9 @@ async def test_a_cookie_opens_the_api_and_the_stream_as_a_token_does(browser: Cl
     assert (await browser.get("/api/v1/status")).status == 200
     assert (await browser.get("/metrics")).status == 200
     assert (await browser.post("/-/reload")).status == 403
+
+
+async def test_a_form_that_was_sent_after_the_session_leads_to_log_in_and_back_to_its_page(browser: Client) -> None:
+    answer = await browser.post("/targets/warehouse/pause", data={"reason": "x"}, headers=FOLLOWED)
+    seen = Seen(await answer.text())
+    assert answer.status == 401 and "/login?next=/targets/warehouse" in seen.links
