@@ -79,6 +79,27 @@ async def test_a_viewer_is_offered_no_dismissal(guarded: Client) -> None:
         assert not [each for each in seen.forms if "dismiss" in str(each["action"])]
 
 
+async def test_the_button_says_what_is_replayed_and_is_absent_where_nothing_is(browser: Client, store: Archive) -> None:
+    offered = {
+        "target=warehouse": "Replay the dead ones…",
+        "target=sales-bot": "",
+        "target=sales-bot&limit=1": "Replay the dead ones…",  # there may be some on another page
+        "target=sales-bot&state=delivered": "Replay these…",
+        "state=dead": "Replay these…",
+    }
+    for query, label in offered.items():
+        seen = await see(browser, f"/deliveries?{query}")
+        assert re.findall("Replay the dead ones…|Replay these…", seen.text) == ([label] if label else []), query
+    await sent(browser, await counted(browser, "state=dead", DISMISS_PATH), DISMISS_PATH)
+    for query, label in {
+        "target=warehouse": [],
+        "state=dead": [],
+        "state=dead&dismissed=true": ["Replay these…"],
+    }.items():
+        seen = await see(browser, f"/deliveries?{query}")
+        assert re.findall("Replay the dead ones…|Replay these…", seen.text) == label, query
+
+
 async def test_pending_ones_are_due_now(browser: Client, store: Archive) -> None:
     page = await counted(browser, "state=pending")
     [number] = re.findall(r"Replay (\d+) deliver", page.text)
