@@ -106,6 +106,17 @@ async def test_a_target_that_answers_with_errors_is_none_that_does_not_answer(
             assert ("не отвечает" in seen.text) == ("не отвечает" in said and not page.startswith("/deliveries"))
 
 
+async def test_what_a_target_answers_is_said_once(browser: Client, store: Archive) -> None:
+    for error, said in (
+        ("5xx 503", "only probes are sent; next probe"),
+        ("timeout", "only probes are sent; next probe"),
+        ("5xx 503 busy", "only probes are sent: 5xx 503 busy; next probe"),
+        ("connect refused", "only probes are sent: connect refused; next probe"),
+    ):
+        await store.publish_health({"warehouse": replace(DOWN, error=error)})
+        assert said in (await see(browser, "/")).text
+
+
 async def test_all_is_well_if_nothing_is_wrong(fresh: Client, empty: Archive) -> None:
     await empty.questions.record_activity(
         Activity(since=AT - 60, delivered={"warehouse": {int(AT // 60): 3}}), now=NOON
