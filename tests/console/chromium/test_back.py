@@ -10,6 +10,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 LEAD, DEAD = 4831596, 3
 KEPT = """() => window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))"""
 """What a browser says that shows a page as it was left."""
+WHICH = "row => [...row.querySelectorAll('a')].map((each) => each.getAttribute('href')).join(' ')"
 
 
 async def counted(house: House, page: Page) -> None:
@@ -56,3 +57,25 @@ async def test_a_page_that_was_kept_is_renewed(house: House, page: Page) -> None
     await expect(other.locator(".flash.done")).to_be_visible()
     await page.evaluate(KEPT)
     await expect(page.locator("main")).to_contain_text("This act was begun after the count:")
+
+
+async def test_back_from_a_row_that_was_opened_by_key_has_it_chosen_again(house: House, page: Page) -> None:
+    chosen = page.locator("#deliveries tr:focus")
+    await house.post(*({"id": LEAD + number} for number in range(DEAD)))
+    await house.settled("old-handler", dead=DEAD)
+    await page.goto(house.address("/deliveries"))
+    for key in "jjjk":
+        await page.keyboard.press(key)
+    first, second = [await page.locator("#deliveries tbody tr").nth(at).evaluate(WHICH) for at in (0, 1)]
+    assert await chosen.evaluate(WHICH) == second != first
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/events/*")
+    await house.post({"id": LEAD + DEAD})  # rows above it
+    await house.settled("old-handler", dead=DEAD + 1)
+    await page.go_back()
+    assert await chosen.evaluate(WHICH) == second
+    await page.keyboard.press("k")
+    assert await chosen.evaluate(WHICH) == first
+    await page.goto(house.address("/deliveries"))
+    await expect(page.locator("#deliveries tbody tr").first).to_be_visible()
+    await expect(chosen).to_have_count(0)

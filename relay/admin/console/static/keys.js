@@ -16,6 +16,7 @@ export function keys() {
     if (key === "g" && !goes) gone = event.timeStamp;
     if (goes ? go(key) : act(key)) event.preventDefault();
   });
+  window.addEventListener("pageshow", again);
 }
 
 /** What the key says in a Latin layout; one that says it itself is taken at its word. */
@@ -60,10 +61,33 @@ function step(by) {
   const at = all.indexOf(row());
   const next = all[at < 0 ? 0 : Math.min(Math.max(at + by, 0), all.length - 1)];
   if (!next) return false;
+  sessionStorage.setItem(chosen(), told(next));
+  return choose(next);
+}
+
+function choose(next) {
   row()?.classList.remove("at");
   next.classList.add("at");
   next.tabIndex = -1;
   return focus(next);
+}
+
+/** Back in the browser: the row that was chosen is so again, wherever it is by now. A page that is opened begins anew. */
+function again() {
+  const [navigation] = performance.getEntriesByType("navigation");
+  if (navigation?.type !== "back_forward") return sessionStorage.removeItem(chosen());
+  const [telling, nth] = JSON.parse(sessionStorage.getItem(chosen()) ?? "[]");
+  const alike = rows().filter((each) => links(each) === telling);
+  const found = alike[Math.min(nth, alike.length - 1)];
+  if (found && document.activeElement === document.body) choose(found);
+}
+
+const chosen = () => `row of ${location.pathname}${location.search}`;
+const links = (of) => [...of.querySelectorAll("a[href]")].map((each) => each.getAttribute("href")).join(" ");
+
+/** What tells a row from others, on any page with rows: where it leads, and which it is of those that lead there, too. */
+function told(of) {
+  return JSON.stringify([links(of), rows().filter((each) => links(each) === links(of)).indexOf(of)]);
 }
 
 /** Of the current row, or of a page that is about one thing. */
